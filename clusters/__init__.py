@@ -1,0 +1,1 @@
+"""The systems under test, and the faults that can be done to them."""

@@ -1,0 +1,1 @@
+"""Real clusters: containers behind a per-link Toxiproxy mesh."""

@@ -1,0 +1,1 @@
+"""etcd as a cluster of containers, and its client."""

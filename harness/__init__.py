@@ -1,0 +1,1 @@
+"""Scenarios, runs, their store, and the command line."""

@@ -1,0 +1,60 @@
+"""Plans: generators of waits, look-ups and faults. No clock, no await, no cluster: a test is a list of the steps.
+
+The driver (harness) does every step and sends back what a look-up found. Whatever is still active when the run ends is lifted.
+"""
+from collections.abc import Generator
+from random import Random
+from typing import Protocol
+
+import msgspec
+
+from diarchy.history.faults import Fault
+
+
+class Until(msgspec.Struct, frozen=True):
+    """Wait until this time of the run, ns since it began."""
+
+    time: int
+
+
+class Elected(msgspec.Struct, frozen=True):
+    """Wait until the first candidate of the run is in office."""
+
+
+class Wait(msgspec.Struct, frozen=True):
+    """Wait this long, in ns."""
+
+    time: int
+
+
+class Find(msgspec.Struct, frozen=True):
+    """Look up a target now, or wait for it up to `within` ns. Sends back its names, never an empty tuple; the driver gives
+    up on the plan (and says so in the history) when the deadline passes."""
+
+    target: str
+    within: int
+
+
+class Lift(msgspec.Struct, frozen=True):
+    """Undo a fault that this plan applied."""
+
+    fault: Fault
+
+
+Step = Until | Elected | Wait | Find | Fault | Lift
+Plan = Generator[Step, tuple[str, ...], None]
+
+
+class World(msgspec.Struct, frozen=True):
+    """What a plan knows from the start: all names. `duration` in ns."""
+
+    nodes: tuple[str, ...]
+    candidates: tuple[str, ...]
+    duration: int
+
+
+class Nemesis(Protocol):
+    """An option struct (frozen, tagged by `kind`) that makes a plan. `faults` are the types it may ask for."""
+
+    def faults(self) -> frozenset[type]: ...
+    def plan(self, world: World, dice: Random) -> Plan: ...

@@ -1,0 +1,1 @@
+"""Candidates, the recipes that they elect by, and the resource that a leader protects."""

@@ -1,0 +1,160 @@
+"""The command line. Progress goes to stderr, answers to stdout; `docs/cli.md` has the exit statuses."""
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+STATUSES = """Exit status: 0 as expected · 1 not as expected, or a violation that was not · 3 inconclusive · 64 wrong usage ·
+65 bad scenario or history · 69 no Docker engine, image or cluster · 70 internal error · 130 interrupted · 143 terminated."""
+
+app = typer.Typer(
+    add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True, rich_markup_mode=None,
+    help="Chaos for leader election: run a scenario on a real cluster, inject faults, and prove from the history whether two leaders overlapped.",
+    epilog=STATUSES)
+images = typer.Typer(no_args_is_help=True, help="The container images that real clusters need.")
+app.add_typer(images, name="images")
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout, for scripts.")]
+Sets = Annotated[list[str] | None, typer.Option(
+    "--set", metavar="PATH=VALUE", help="Change the scenario, e.g. workload.fence=false or nemeses.0.for=5s. May be repeated.")]
+
+
+def version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version as of
+        typer.echo(f"diarchy {of('diarchy')}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(version_: Annotated[bool, typer.Option("--version", callback=version, is_eager=True, help="Print the version.")] = False) -> None:
+    """Nothing of its own."""
+
+
+@app.command(epilog=STATUSES)
+def run(
+    scenario: Annotated[Path, typer.Argument(help="The scenario, a YAML file (see scenarios/ and docs/scenarios.md).")],
+    seed: Annotated[int | None, typer.Option(help="The dice; default: the scenario's, else a new one, which is printed.")] = None,
+    out: Annotated[Path, typer.Option(help="Where runs are kept.")] = Path("runs"),
+    json: Json = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
+    sets: Sets = None,
+) -> int:
+    """Run a scenario, judge its history, write the report.
+
+    Example: diarchy run scenarios/etcd/paused-leader.yaml --set workload.ttl=4s
+    """
+    from diarchy.harness.perform import perform
+    return perform(scenario, seed, out, tuple(sets or ()), as_json=json, quiet=quiet)
+
+
+@app.command(epilog=STATUSES)
+def check(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder, or a history.jsonl.")],
+    json: Json = False,
+) -> int:
+    """Judge a stored run again, from its history alone: the same bytes of verdict.json."""
+    from diarchy.harness.conclude import conclude, say, status
+    concluded = conclude(run)
+    say(concluded.verdict, json)
+    return status(concluded.verdict)
+
+
+@app.command()
+def report(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder, or a history.jsonl.")],
+    out: Annotated[Path | None, typer.Option(help="The file to write; default: report.html in the run's folder.")] = None,
+) -> int:
+    """Write the HTML report of a stored run again."""
+    from diarchy.harness.conclude import conclude
+    from diarchy.harness.conclude import report as write
+    typer.echo(write(conclude(run), out))
+    return 0
+
+
+@app.command()
+def validate(
+    scenarios: Annotated[list[Path], typer.Argument(help="Scenario files, or folders of them.")],
+    sets: Sets = None,
+) -> int:
+    """Check scenario files and start nothing: every error of a file at once, each with its line and column."""
+    from diarchy.harness.scenario import BadScenario, expand, load
+    status = 0
+    for path in expand(scenarios):
+        try:
+            load(path, tuple(sets or ()))
+            typer.echo(f"{path}: ok")
+        except BadScenario as error:
+            typer.echo(str(error), err=True)
+            status = 65
+    return status
+
+
+@app.command(name="list")
+def list_(
+    what: Annotated[str | None, typer.Argument(help="clusters, workloads, nemeses, checks or targets; default: all.")] = None,
+    json: Json = False,
+) -> int:
+    """List what a scenario can name: kinds, their options, defaults and meaning."""
+    from diarchy.harness.listing import show
+    return show(what, json)
+
+
+@app.command()
+def schema() -> int:
+    """Print the JSON Schema of scenarios, for editors."""
+    import msgspec
+    from diarchy.harness.scenario import schema as made
+    typer.echo(msgspec.json.format(msgspec.json.encode(made()), indent=2).decode())
+    return 0
+
+
+@app.command()
+def doctor(json: Json = False) -> int:
+    """Say what this machine lacks for real clusters, and the command that mends it."""
+    import msgspec
+    from diarchy.harness.doctor import examine, ready, show
+    from rich.console import Console
+    findings = examine()
+    if json:
+        typer.echo(msgspec.json.format(msgspec.json.encode(findings), indent=2).decode())
+    else:
+        show(Console(), findings)
+    return 0 if ready(findings) else 69
+
+
+@app.command()
+def clean() -> int:
+    """Remove the containers and networks of runs whose harness is dead. Those of living runs stay."""
+    from diarchy.clusters.docker.engine import connect
+    from diarchy.clusters.docker.sweep import sweep
+    removed = sweep(connect())
+    for line in removed:
+        typer.echo(line)
+    typer.echo(f"{len(removed)} removed" if removed else "nothing was left behind")
+    return 0
+
+
+@images.command("build")
+def images_build(
+    names: Annotated[list[str] | None, typer.Argument(help="toxiproxy, etcd, helper; default: all.")] = None,
+    force: Annotated[bool, typer.Option(help="Build again what is there and fresh.")] = False,
+) -> int:
+    """Make the images from package registries alone: no image registry, no base image, no root."""
+    from diarchy.clusters.docker.images import build
+    build(tuple(names or ()), lambda line: typer.echo(line, err=True), force=force)
+    return 0
+
+
+@images.command("list")
+def images_list(json: Json = False) -> int:
+    """Which image each part would use, and where it comes from."""
+    from diarchy.harness.listing import show_images
+    return show_images(json)
+
+
+def main() -> None:
+    """The console script."""
+    from diarchy.harness.statuses import status
+    sys.exit(status(app))

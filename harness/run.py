@@ -1,0 +1,197 @@
+"""One run: cluster, candidates, observers and nemeses side by side until the deadline; then heal, settle, smoke alarm, tear-down."""
+import asyncio
+import os
+import signal
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from random import Random
+from typing import Any
+
+import msgspec
+from diarchy.clusters.cluster import Cluster
+from diarchy.harness.drive import Driver
+from diarchy.harness.observe import observe
+from diarchy.harness.scenario import Scenario
+from diarchy.harness.store import Folder
+from diarchy.harness.world import Now
+from diarchy.history import units
+from diarchy.history.op import Op, Recorder
+from diarchy.history.setup import Setup, grace_ns
+from diarchy.nemeses.plan import World
+from diarchy.reports.live import Live
+from diarchy.workloads.launch import Crew
+from diarchy.workloads.smoke import final_read, smoke
+
+STOP_WITHIN_S = 3.0
+KEY = "diarchy"
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Run:
+    """What a run is made of. `conduct` does it once; `abort` ends it at once, from a signal handler."""
+
+    def __init__(self, scenario: Scenario, seed: int, id: str, folder: Folder, live: Live, version: str) -> None:
+        self.scenario, self.seed, self.folder, self.live, self.version = scenario, seed, folder, live, version
+        self.candidates = tuple(f"c{i + 1}" for i in range(scenario.workload.candidates))
+        self.cluster: Cluster = scenario.cluster.build(id, seed)
+        self.now = Now(self.cluster.nodes, self.candidates)
+        self.accepted = _Tokens()
+        self.crew: Crew | None = None
+        self.ending = False
+
+    async def conduct(self) -> None:
+        """Raises NoEngine, ClusterError, CandidateError or OSError; whatever happens, nothing of the run is left running."""
+        with self.folder.history.open("wb", buffering=0) as file:
+            epoch = time.monotonic_ns()
+            recorder = Recorder(lambda: time.monotonic_ns() - epoch, file.write)
+            recorder.listeners += [self.now.see, self.accepted.see, self.live.see]
+            self.crew = crew = Crew(recorder, self.folder.logs, epoch)
+            async with self._torn_down(crew):
+                resource = await self._start(crew)
+                await self._begin(crew, recorder, resource)
+                async with self._faults_and_observers(crew, recorder):
+                    crew.go()
+                    self.live.phase("running")
+                    await asyncio.sleep(self.scenario.duration.s)
+                    recorder.append("harness", "ok", "deadline")
+                    self.live.phase("healing")
+                await self._end(crew, recorder, resource)
+
+    async def _start(self, crew: Crew) -> str:
+        s = self.scenario
+        self.live.phase("preparing")
+        await self.cluster.prepare(self.live.phase)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.cluster.start(self.live.phase))
+            group.create_task(crew.spawn(self.candidates, s.workload, s.cluster.store))
+            resource = group.create_task(crew.resource(self.cluster.resource_host, self.folder.database, s.workload.fence))
+        return resource.result()
+
+    async def _begin(self, crew: Crew, recorder: Recorder, resource: str) -> None:
+        for name, host in crew.hosts.items():
+            self.cluster.adopt(name, host)
+        self.live.phase("introducing the candidates")
+        await self.cluster.link(self.candidates, resource)
+        await crew.introduce(self.cluster.endpoints, KEY)
+        recorder.append("harness", "ok", "setup", value=msgspec.to_builtins(await self._setup(crew)))
+        for problem in crew.problems:
+            recorder.append("harness", "info", "clock", error=problem)
+
+    async def _setup(self, crew: Crew) -> Setup:
+        s = self.scenario
+        plain: Callable[[object], Any] = lambda value: msgspec.to_builtins(value, enc_hook=units.encode)
+        return Setup(version=self.version, scenario=s.name, seed=self.seed, cluster=s.cluster.__struct_config__.tag,
+                     nodes=self.cluster.nodes, candidates=self.candidates, quorum=self.cluster.quorum, ttl=s.workload.ttl,
+                     fence=s.workload.fence, tokens=s.cluster.tokens, authority=s.cluster.authority, real=s.cluster.real,
+                     tolerance=crew.tolerance, grace=grace_ns(s.workload.ttl, s.cluster.real), nemeses=len(s.nemeses),
+                     checks=tuple(plain(check) for check in s.checks), expect=plain(s.expect),
+                     versions=await self.cluster.versions())
+
+    @asynccontextmanager
+    async def _faults_and_observers(self, crew: Crew, recorder: Recorder) -> AsyncIterator[None]:
+        """Observers, and one driver for each nemesis, beside the body. They end after it, the drivers when all faults are lifted."""
+        closing, world = asyncio.Event(), World(self.cluster.nodes, self.candidates, int(self.scenario.duration))
+        claimant = lambda name: crew.hosts[name].claimant if name in crew.hosts else name
+        async with asyncio.TaskGroup() as group:
+            for node in self.cluster.nodes:
+                group.create_task(observe(node, self.cluster, recorder, closing))
+            for number, nemesis in enumerate(self.scenario.nemeses, 1):
+                name = f"nemesis/{number}-{nemesis.__struct_config__.tag}"
+                dice = Random(f"{self.seed}/{name}")
+                driver = Driver(name, self.now, self.cluster, recorder, dice, closing, claimant)
+                group.create_task(driver.run(nemesis.plan(world, dice)))
+            try:
+                yield
+            finally:
+                closing.set()
+
+    async def _end(self, crew: Crew, recorder: Recorder, resource: str) -> None:
+        self.live.phase("settling")
+        await asyncio.sleep(self.scenario.settle.s)
+        self.live.phase("stopping the candidates")
+        await crew.stop(STOP_WITHIN_S)
+        if (token := self.accepted.stale()) is not None:
+            await smoke(resource, recorder, token)
+        await final_read(resource, recorder)
+        recorder.append("harness", "ok", "end")
+
+    @asynccontextmanager
+    async def _torn_down(self, crew: Crew) -> AsyncIterator[None]:
+        try:
+            yield
+        finally:
+            self.ending = True
+            self.live.phase("tearing down")
+            try:
+                await crew.close()
+            finally:
+                try:
+                    await self.cluster.logs(self.folder.logs)
+                finally:
+                    await self.cluster.stop()
+
+    def abort(self) -> None:
+        """At once: kill every child and remove every container of the run, without asyncio."""
+        if self.crew is not None:
+            self.crew.kill()
+        self.cluster.stop_now()
+
+
+class _Tokens:
+    """The tokens that the resource accepted, for the smoke alarm."""
+
+    def __init__(self) -> None:
+        self._seen: set[int] = set()
+
+    def see(self, op: Op) -> None:
+        if op.process == "resource" and op.f == "write" and op.type == "ok" and op.token is not None:
+            self._seen.add(op.token)
+
+    def stale(self) -> int | None:
+        """A token strictly below the highest accepted: the newest real one, else one that nobody held."""
+        tokens = sorted(self._seen)[-2:]
+        match tokens:
+            case [older, _]:
+                return older
+            case [only]:
+                return only - 1
+            case _:
+                return None
+
+
+class Interrupted(Exception):
+    """The run was ended by a signal; the history until then can be checked."""
+
+    def __init__(self, signal_: int) -> None:
+        super().__init__(signal.Signals(signal_).name)
+        self.status = 128 + signal_
+
+
+async def interruptible(run: Run) -> None:
+    """Conduct the run; the first SIGINT or SIGTERM ends it in order (raises Interrupted), the second at once."""
+    loop = asyncio.get_running_loop()
+    task = asyncio.ensure_future(run.conduct())
+    heard: list[int] = []
+
+    def hear(number: int) -> None:
+        heard.append(number)
+        if len(heard) > 1:
+            run.abort()
+            os._exit(128 + heard[0])
+        run.live.phase("interrupted: cleaning up (once more to stop at once)")
+        if not run.ending:
+            task.cancel()
+
+    # Explicit handlers: a background job of a non-interactive shell has SIGINT ignored, and Python would leave it so.
+    for number in SIGNALS:
+        loop.add_signal_handler(number, hear, number)
+    try:
+        await task
+    except asyncio.CancelledError:
+        raise Interrupted(heard[0] if heard else signal.SIGTERM) from None
+    finally:
+        for number in SIGNALS:
+            loop.remove_signal_handler(number)
+    if heard:
+        raise Interrupted(heard[0])

@@ -238,6 +238,7 @@ def _pull(client: "DockerClient", wanted: str, progress: Progress) -> str:
     """Pull once per process; the reason if it failed, else an empty text."""
     import docker
     import requests
+    from docker.utils import parse_repository_tag
 
     if wanted in _refused:
         return _refused[wanted]
@@ -245,7 +246,7 @@ def _pull(client: "DockerClient", wanted: str, progress: Progress) -> str:
     deadline = time.monotonic() + PULL_S
     _refused[wanted] = ""
     try:
-        repository, tag = docker.utils.parse_repository_tag(wanted)
+        repository, tag = parse_repository_tag(wanted)
         for line in client.api.pull(repository, tag=tag or "latest", stream=True, decode=True):
             if "error" in line:
                 _refused[wanted] = str(line["error"]).strip()

@@ -2,7 +2,7 @@
 
 The driver (harness) does every step and sends back what a look-up found. Whatever is still active when the run ends is lifted.
 """
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from random import Random
 from typing import Protocol
 
@@ -12,7 +12,7 @@ from diarchy.history.faults import Fault
 
 
 class Until(msgspec.Struct, frozen=True):
-    """Wait until this time of the run, ns since it began."""
+    """Wait until this time of the scenario's `duration`: ns since the candidates were let go."""
 
     time: int
 
@@ -54,7 +54,11 @@ class World(msgspec.Struct, frozen=True):
 
 
 class Nemesis(Protocol):
-    """An option struct (frozen, tagged by `kind`) that makes a plan. `faults` are the types it may ask for."""
+    """An option struct (frozen, tagged by `kind`) that makes a plan. `faults` are the types it may ask for.
+
+    `problems` says what its types cannot: pairs of a key of the struct and what is wrong with it in this world.
+    """
 
     def faults(self) -> frozenset[type]: ...
+    def problems(self, world: World) -> Iterator[tuple[str, str]]: ...
     def plan(self, world: World, dice: Random) -> Plan: ...

@@ -20,8 +20,12 @@ FORMAT = 1
 """Raised where this file puts something else into an image from the same recipe."""
 
 
+INSTALL_GO = "install Go 1.24 or later (Debian 13: `sudo apt-get install golang-go`; elsewhere: https://go.dev/dl)"
+INSTALL_DPKG = "the packages' files can be had on Debian and its relatives only"
+
+
 class Go(msgspec.Struct, frozen=True, tag="go"):
-    """One static binary, compiled from the module that the recipe's go.mod and go.sum pin."""
+    """One static binary, compiled from the module that the recipe's go.mod and go.sum pin; `flags` are the linker's."""
 
     package: str
     flags: str = ""
@@ -72,10 +76,9 @@ def pack(folder: Path) -> io.BytesIO:
 
 
 def _compile(name: str, content: Go, architecture: str, target: Path, say: Progress) -> None:
-    go = _tool("go", "install Go 1.24 or later (Debian 13: `apt-get install golang-go`; elsewhere: https://go.dev/dl)")
+    go = _tool("go", INSTALL_GO)
     with tempfile.TemporaryDirectory(prefix="diarchy-go-") as module:
-        for file in ("go.mod", "go.sum"):
-            shutil.copy(RECIPES / name / file, module)
+        shutil.copytree(RECIPES / name, module, ignore=shutil.ignore_patterns("Dockerfile"), dirs_exist_ok=True)
         command = [go, "build", "-mod=readonly", "-trimpath", "-buildvcs=false"]
         command += ["-ldflags", f"-s -w {content.flags}".strip(), "-o", str(target), content.package]
         settings = {"CGO_ENABLED": "0", "GOOS": "linux", "GOARCH": architecture, "GOWORK": "off", "GOFLAGS": ""}
@@ -83,11 +86,10 @@ def _compile(name: str, content: Go, architecture: str, target: Path, say: Progr
 
 
 def _unpack(content: Debian, architecture: str, root: Path, say: Progress) -> None:
-    apt = _tool("apt-get", "Debian packages can be fetched on Debian and its relatives only")
-    dpkg = _tool("dpkg-deb", "run `apt-get install dpkg`")
-    own = subprocess.run([_tool("dpkg", "run `apt-get install dpkg`"), "--print-architecture"], capture_output=True, text=True, check=True)
-    if own.stdout.strip() != architecture:
-        raise ClusterError(f"the engine runs {architecture} images, and this machine's packages are for {own.stdout.strip()}")
+    apt, unpacker, dpkg = (_tool(tool, INSTALL_DPKG) for tool in ("apt-get", "dpkg-deb", "dpkg"))
+    own = subprocess.run([dpkg, "--print-architecture"], capture_output=True, text=True, check=True).stdout.strip()
+    if own != architecture:
+        raise ClusterError(f"the engine runs {architecture} images, and this machine's packages are for {own}")
     for part in ("bin", "sbin", "lib", "lib64"):
         (root / "usr" / part).mkdir(parents=True)
         (root / part).symlink_to(f"usr/{part}")
@@ -96,7 +98,7 @@ def _unpack(content: Debian, architecture: str, root: Path, say: Progress) -> No
         _run([apt, "download", "-q", *content.packages], debs, {}, "downloading Debian packages", say)
         say("unpacking")
         for deb in sorted(debs.glob("*.deb")):
-            _extract(dpkg, deb, root)
+            _extract(unpacker, deb, root)
     for waste in ("usr/share", "etc", "var"):
         shutil.rmtree(root / waste, ignore_errors=True)
     for cache in root.glob("usr/lib/*/gconv"):
@@ -107,8 +109,8 @@ def _unpack(content: Debian, architecture: str, root: Path, say: Progress) -> No
         path.symlink_to(target)
 
 
-def _extract(dpkg: str, deb: Path, root: Path) -> None:
-    with subprocess.Popen([dpkg, "--fsys-tarfile", str(deb)], stdout=subprocess.PIPE) as payload:
+def _extract(unpacker: str, deb: Path, root: Path) -> None:
+    with subprocess.Popen([unpacker, "--fsys-tarfile", str(deb)], stdout=subprocess.PIPE) as payload:
         unpacked = subprocess.run(
             ["tar", "-x", "--keep-directory-symlink", "--no-same-owner", "-C", str(root)],
             stdin=payload.stdout, capture_output=True, text=True, check=False,
@@ -148,4 +150,5 @@ def _run(command: Sequence[str], folder: Path, settings: Mapping[str, str], doin
         if process.returncode:
             output.seek(0)
             last = output.read().decode(errors="replace").strip().splitlines()[-8:]
-            raise ClusterError(f"`{' '.join(command[:2])}` failed with status {process.returncode}:\n" + "\n".join(last))
+            what = f"{Path(command[0]).name} {command[1]}"
+            raise ClusterError(f"`{what}` failed with status {process.returncode}:\n" + "\n".join(last))

@@ -1,9 +1,13 @@
 """Which images a real cluster runs on, where each one comes from, and how it is made where nothing can be pulled."""
 import os
+import signal
 import tempfile
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
@@ -20,11 +24,16 @@ NAME_LABEL = "diarchy.image"
 
 
 class Image(msgspec.Struct, frozen=True):
-    """One image: what it is called where it can be pulled (None: nowhere), and what goes into it when it is built here."""
+    """One image: what it is called where it can be pulled (None: nowhere), and what goes into it when it is built here.
+
+    `program` is the path of its program, in the official image too: containers name it as their entrypoint, because
+    the official images disagree on having one.
+    """
 
     name: str
     version: str
     official: str | None
+    program: str
     content: context.Content
     about: str
 
@@ -57,6 +66,7 @@ IMAGES: dict[str, Image] = {
             name="toxiproxy",
             version="2.12.0",
             official="ghcr.io/shopify/toxiproxy:2.12.0",
+            program="/toxiproxy",
             content=context.Go(
                 package="github.com/Shopify/toxiproxy/v2/cmd/server",
                 flags="-X github.com/Shopify/toxiproxy/v2.Version=2.12.0",
@@ -67,6 +77,7 @@ IMAGES: dict[str, Image] = {
             name="etcd",
             version="3.6.6",
             official="quay.io/coreos/etcd:v3.6.6",
+            program="/usr/local/bin/etcd",
             content=context.Go(package="go.etcd.io/etcd/server/v3"),
             about="etcd servers",
         ),
@@ -74,6 +85,7 @@ IMAGES: dict[str, Image] = {
             name="helper",
             version="1",
             official=None,
+            program="/usr/bin/busybox",
             content=context.Debian(
                 packages=("busybox-static", "iptables", "libc6", "libmnl0", "libnftnl11", "libxtables12"),
                 links={"usr/sbin/iptables": "xtables-nft-multi", "usr/sbin/ip6tables": "xtables-nft-multi"},
@@ -141,7 +153,8 @@ def build(names: Sequence[str], progress: Progress, force: bool = False) -> list
     images = [declared(name) for name in names or IMAGES]
     client = connect(timeout_s=600)
     try:
-        return [image.local for image in images if _build(client, image, progress, force)]
+        with _ended_by_signals():
+            return [image.local for image in images if _build(client, image, progress, force)]
     finally:
         client.close()
 
@@ -182,6 +195,26 @@ def remove(names: Sequence[str], progress: Progress) -> list[str]:
 def fingerprint(image: Image) -> str:
     """Hash of everything that decides what a build of this image contains."""
     return context.fingerprint(image.name, image.content)
+
+
+@contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """Turn INT, TERM and HUP into exceptions, so that compilers and temporary folders go when we do.
+
+    INT as well, because a shell's background job starts with it ignored.
+    """
+
+    def end(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
+
+    former: dict[int, Any] = {}
+    if threading.current_thread() is threading.main_thread():
+        former = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)
 
 
 def _build(client: "DockerClient", image: Image, progress: Progress, force: bool) -> bool:

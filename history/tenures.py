@@ -1,16 +1,15 @@
 """Who was in office when: claims, certain time and belief, read from a history."""
+from functools import lru_cache
 from typing import NamedTuple
 
 import msgspec
+import numpy as np
 
-from diarchy.history.columns import History
+from diarchy.history.columns import NONE, History, Ints
+from diarchy.history.lives import Life, lives
+from diarchy.history.spans import Span, clipped, united
 
-
-class Span(NamedTuple):
-    """[start, end] in ns."""
-
-    start: int
-    end: int
+__all__ = ["Hold", "Span", "Tenure", "possible_holds", "tenures"]
 
 
 class Tenure(msgspec.Struct, frozen=True):
@@ -35,8 +34,173 @@ class Tenure(msgspec.Struct, frozen=True):
     """Time of the step-down, None where there is none."""
     writes: tuple[int, ...]
     """Indices of the write `invoke`s that name this tenure."""
+    lease: bool
+    """Whether any of its grants has a deadline."""
+    root: int
+    """The id of the tenure that it continues by `again`; its own id if it is a new one."""
+    paused: tuple[Span, ...]
+    """Pauses and recorded stalls of its claimant, within the belief."""
+    last_sign: int
+    """The claimant's last sign of life in the whole history."""
+    step_down: int | None
+    """Index of the step-down."""
+    release: int | None
+    """Index of the release's `invoke`."""
+    released: int | None
+    """Time of the release's `invoke`."""
+    killed: int | None
+    """Time of the kill of its claimant."""
+
+
+class Hold(msgspec.Struct, frozen=True):
+    """An acquire of unknown outcome: its claimant may hold the office from `start` on; `end` where it released it after all."""
+
+    op: int
+    claimant: str
+    start: int
+    end: int | None
+
+
+class _Draft(msgspec.Struct):
+    id: int
+    ok: int
+    who: str
+    root: int
+    grants: list[int]
+    step_down: int | None = None
+    release: int | None = None
+
+
+class _Office(NamedTuple):
+    """The tenures as drafts, and what other names (a renewing acquire's `invoke`) lead to them."""
+
+    drafts: list[_Draft]
+    by_id: dict[int, _Draft]
+    next: dict[int, _Draft]
+    """By id, the same claimant's next tenure."""
 
 
 def tenures(history: History) -> list[Tenure]:
-    """All tenures of candidates, in the order of their acquire's `ok`."""
-    raise NotImplementedError
+    """All tenures of candidates, in the order of their acquire's `ok`. Never raises: broken references are left out."""
+    return list(_tenures(history))
+
+
+def possible_holds(history: History) -> list[Hold]:
+    """The acquires that may have succeeded without anybody knowing, in the order of their `invoke`."""
+    invokes = invoked_by(history, "acquire")
+    answered = {of: row for row, of in invokes.items() if history.type[row] != "info"}
+    done = {int(history.tenure[row]): int(history.time[row]) for row in history.where("release", type="ok")[::-1]}
+    return [Hold(row, history.claimant[row] or "", int(history.time[row]), done.get(row))
+            for row in history.where("acquire", type="invoke") if row not in answered]
+
+
+def invoked_by(history: History, *f: str) -> dict[int, int]:
+    """The `invoke` of each completion of these ops: the one that it names, else the one under way in its process."""
+    open_: dict[tuple[int, int, int], int] = {}
+    found: dict[int, int] = {}
+    for row in map(int, history.f.is_(*f).nonzero()[0]):
+        key = int(history.process.codes[row]), int(history.claimant.codes[row]), int(history.f.codes[row])
+        if history.type[row] == "invoke":
+            open_[key] = row
+            continue
+        of = int(history.of[row])
+        if of == NONE:
+            of = open_.pop(key, -1)
+        if 0 <= of < len(history) and history.type[of] == "invoke" and history.f.codes[of] == key[2]:
+            found[row] = of
+    return found
+
+
+@lru_cache(maxsize=1)
+def _tenures(history: History) -> tuple[Tenure, ...]:
+    office = _office(history)
+    alive = lives(history)
+    writes = _writes(history, office)
+    built = [_tenure(history, draft, alive[draft.who], office.next.get(draft.id), writes.get(draft.id))
+             for draft in office.drafts if draft.who in alive]
+    return tuple(sorted(built, key=lambda tenure: (tenure.acquired, tenure.ok)))
+
+
+def _office(history: History) -> _Office:
+    office = _Office([], {}, {})
+    invokes = invoked_by(history, "acquire")
+    newest: dict[str, _Draft] = {}
+    for row in history.where("acquire", "renew", "step-down", "release"):
+        who, f, type_ = history.claimant[row], history.f[row], history.type[row]
+        if who is None:
+            continue
+        if f == "acquire" and type_ == "ok":
+            _grant(history, office, newest, who, row, invokes.get(row, row))
+            continue
+        draft = _named(history, office, newest, row)
+        if draft is None or draft.who != who:
+            continue
+        match f, type_:
+            case "renew", "ok":
+                draft.grants.append(row)
+            case "step-down", "ok" if draft.step_down is None:
+                draft.step_down = row
+            case "release", "invoke" if draft.release is None:
+                draft.release = row
+    return office
+
+
+def _grant(history: History, office: _Office, newest: dict[str, _Draft], who: str, ok: int, id: int) -> None:
+    """Open a tenure; or renew the open one, where the acquire answered with the token that it has."""
+    before, again = newest.get(who), bool(history.again[ok])
+    token = history.get("token", ok)
+    same = before is not None and history.get("token", before.ok) == token and (again or token is not None)
+    if same and before is not None and before.step_down is None and before.release is None:
+        before.grants.append(ok)
+        office.by_id[id] = before
+        return
+    root = before.root if same and again and before is not None else id
+    draft = newest[who] = office.by_id[id] = _Draft(id, ok, who, root, [ok])
+    office.drafts.append(draft)
+    if before is not None:
+        office.next[before.id] = draft
+
+
+def _named(history: History, office: _Office, newest: dict[str, _Draft], row: int) -> _Draft | None:
+    """The tenure that an op names; one that names none means its claimant's newest."""
+    tenure = int(history.tenure[row])
+    return newest.get(history.claimant[row] or "") if tenure == NONE else office.by_id.get(tenure)
+
+
+def _writes(history: History, office: _Office) -> dict[int, Ints]:
+    """The write `invoke`s of each tenure, by its id, in the order of time."""
+    mask = history.f.is_("write") & history.type.is_("invoke") & ~history.process.is_("smoke")
+    mask &= (history.tenure >= 0) & (history.tenure < len(history))
+    rows = history.by_time[mask[history.by_time]]
+    rows = rows[history.claimant.codes[rows] == history.claimant.codes[history.tenure[rows]]]
+    named = np.arange(len(history))
+    for id, draft in office.by_id.items():
+        named[id] = draft.id
+    of = named[history.tenure[rows]]
+    order = np.argsort(of, kind="stable")
+    ids, starts = np.unique(of[order], return_index=True)
+    return dict(zip(ids.tolist(), np.split(rows[order], starts[1:]), strict=True)) if len(rows) else {}
+
+
+def _tenure(history: History, draft: _Draft, life: Life, next_: _Draft | None, writes: Ints | None) -> Tenure:
+    at = history.time
+    acquired = int(at[draft.ok])
+    stepped = None if draft.step_down is None else int(at[draft.step_down])
+    released = None if draft.release is None else int(at[draft.release])
+    believed = history.end if next_ is None else int(at[next_.id])
+    if stepped is not None:
+        believed = stepped
+    if writes is not None:
+        believed = max(believed, int(at[writes[-1]]))
+    gone = history.end if life.end is None else life.end
+    belief = Span(acquired, max(acquired, min(believed, gone)))
+    sure = min(time for time in (stepped, released, belief.end) if time is not None)
+    untils = [(int(at[row]), int(history.until[row])) for row in draft.grants if history.until[row] != NONE]
+    return Tenure(
+        id=draft.id, claimant=draft.who, candidate=draft.who.partition("#")[0],
+        invoked=int(at[draft.id]) if draft.id != draft.ok else int(at.min()), acquired=acquired, ok=draft.ok,
+        token=history.get("token", draft.ok), term=history.get("term", draft.ok), again=bool(history.again[draft.ok]),
+        grants=tuple(draft.grants), certain=united(Span(start, min(until, sure)) for start, until in untils), belief=belief,
+        stepped_down=stepped, writes=() if writes is None else tuple(writes.tolist()), lease=bool(untils), root=draft.root,
+        paused=clipped(life.paused, *belief), last_sign=life.last, step_down=draft.step_down, release=draft.release,
+        released=released, killed=life.killed)

@@ -1,4 +1,5 @@
 """What a scenario may say of the lock workload: candidates that elect a leader, which writes to the fenced resource."""
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
 import msgspec
@@ -23,3 +24,12 @@ class Lock(msgspec.Struct, frozen=True, tag="lock", tag_field="kind", forbid_unk
     fence: Annotated[bool, msgspec.Meta(description="whether the resource refuses writes with an old token")] = True
     command: Annotated[tuple[str, ...], msgspec.Meta(description=(
         "your own candidate: a program that speaks docs/candidate-protocol.md; default: diarchy's recipe"))] = ()
+
+    def problems(self) -> Iterator[tuple[str, str]]:
+        """Times that cannot all be meant: pairs of an option and what is wrong with it."""
+        if self.renew_every >= self.ttl:
+            yield "renew_every", f"{self.renew_every} is not shorter than the TTL ({self.ttl}): the lease is lost before it is renewed"
+        if self.timeout is not None and self.timeout >= self.ttl:
+            yield "timeout", f"{self.timeout} is not shorter than the TTL ({self.ttl}): an answer would come too late to be of use"
+        if any(not word for word in self.command):
+            yield "command", "has an empty word"

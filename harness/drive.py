@@ -20,7 +20,7 @@ class _NoTarget(Exception):
 
 
 class Driver:
-    """One nemesis under way. When `closing` is set its waits end, and what is still active is lifted, the last first."""
+    """One nemesis under way; its times count from here. When `closing` is set its waits end, and what is still active is lifted, the last first."""
 
     def __init__(self, process: str, now: Now, cluster: Cluster, recorder: Recorder, dice: Random,
                  closing: asyncio.Event, claimant: Callable[[str], str]) -> None:
@@ -28,6 +28,7 @@ class Driver:
         self._now, self._cluster, self._recorder, self._dice = now, cluster, recorder, dice
         self._closing, self._claimant = closing, claimant
         self._active: list[tuple[Fault, int]] = []
+        self._began = recorder.now()
 
     async def run(self, plan: Plan) -> None:
         """Walk the plan to its end, or to the closing; then lift what it left. A kill that the plan did not mean to undo stays."""
@@ -50,7 +51,7 @@ class Driver:
     async def _do(self, step: Step) -> tuple[str, ...]:
         match step:
             case Until(time):
-                await self._wait((time - self._recorder.now()) / 1e9)
+                await self._wait((self._began + time - self._recorder.now()) / 1e9)
             case Wait(time):
                 await self._wait(time / 1e9)
             case Elected():

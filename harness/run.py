@@ -80,7 +80,9 @@ class Run:
 
     async def _setup(self, crew: Crew) -> Setup:
         s = self.scenario
-        plain: Callable[[object], Any] = lambda value: msgspec.to_builtins(value, enc_hook=units.encode)
+        def plain(value: object) -> Any:
+            return msgspec.to_builtins(value, enc_hook=units.encode)
+
         return Setup(version=self.version, scenario=s.name, seed=self.seed, cluster=s.cluster.__struct_config__.tag,
                      nodes=self.cluster.nodes, candidates=self.candidates, quorum=self.cluster.quorum, ttl=s.workload.ttl,
                      fence=s.workload.fence, tokens=s.cluster.tokens, authority=s.cluster.authority, real=s.cluster.real,
@@ -92,7 +94,9 @@ class Run:
     async def _faults_and_observers(self, crew: Crew, recorder: Recorder) -> AsyncIterator[None]:
         """Observers, and one driver for each nemesis, beside the body. They end after it, the drivers when all faults are lifted."""
         closing, world = asyncio.Event(), World(self.cluster.nodes, self.candidates, int(self.scenario.duration))
-        claimant = lambda name: crew.hosts[name].claimant if name in crew.hosts else name
+        def claimant(name: str) -> str:
+            return crew.hosts[name].claimant if name in crew.hosts else name
+
         async with asyncio.TaskGroup() as group:
             for node in self.cluster.nodes:
                 group.create_task(observe(node, self.cluster, recorder, closing))

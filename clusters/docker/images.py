@@ -23,6 +23,15 @@ RECIPE_LABEL = "diarchy.recipe"
 NAME_LABEL = "diarchy.image"
 
 
+class NoAnswer(NoEngine):
+    """No engine can be talked to: what was seen, and the command that mends it."""
+
+    def __init__(self, seen: str, remedy: str) -> None:
+        super().__init__(f"{seen}: {remedy}")
+        self.seen = seen
+        self.remedy = remedy
+
+
 class Image(msgspec.Struct, frozen=True):
     """One image: what it is called where it can be pulled (None: nowhere), and what goes into it when it is built here.
 
@@ -99,7 +108,7 @@ _refused: dict[str, str] = {}
 
 
 def connect(timeout_s: float = 20.0) -> "DockerClient":
-    """A client of the engine that DOCKER_HOST names; NoEngine says why there is none, and what mends it."""
+    """A client of the engine that DOCKER_HOST names; NoAnswer says why there is none, and what mends it."""
     import docker
     import requests
 
@@ -107,7 +116,7 @@ def connect(timeout_s: float = 20.0) -> "DockerClient":
         client = docker.from_env(timeout=int(timeout_s))
         client.ping()
     except (docker.errors.DockerException, requests.RequestException, OSError) as error:
-        raise NoEngine(_why_no_engine(str(error))) from error
+        raise _no_answer(str(error)) from error
     return client
 
 
@@ -345,15 +354,12 @@ def _megabytes(size: int) -> str:
     return f"{size / 1e6:.1f} MB"
 
 
-def _why_no_engine(error: str) -> str:
-    socket = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
+def _no_answer(error: str) -> NoAnswer:
+    at = f"the Docker engine at {os.environ.get('DOCKER_HOST', 'unix:///var/run/docker.sock')}"
     if "PermissionError" in error or "Permission denied" in error:
-        return (
-            f"the Docker engine at {socket} refuses this user: add yourself to its group with "
-            "`sudo usermod -aG docker $USER`, then log in again"
-        )
+        return NoAnswer(f"{at} refuses this user", "sudo usermod -aG docker $USER, then log in again")
     if "FileNotFoundError" in error or "No such file" in error:
-        return f"no Docker engine: there is no socket at {socket}; `make docker` installs and starts one on Debian"
+        return NoAnswer(f"{at} is not there: no socket", "make docker (installs and starts one on Debian)")
     if "ConnectionRefusedError" in error or "Connection refused" in error:
-        return f"the Docker engine at {socket} is not running: start it with `make docker` or `sudo systemctl start docker`"
-    return f"the Docker engine at {socket} does not answer: {error}"
+        return NoAnswer(f"{at} is not running", "make docker, or sudo systemctl start docker")
+    return NoAnswer(f"{at} does not answer: {error}", "correct DOCKER_HOST, or look into the engine's log")

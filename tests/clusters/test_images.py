@@ -109,11 +109,11 @@ def test_an_interrupted_build_leaves_no_folder_and_no_compiler(number: int, stat
 def test_no_socket_and_no_engine_behind_it_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "docker.sock"
     monkeypatch.setenv("DOCKER_HOST", f"unix://{path}")
-    with pytest.raises(NoEngine, match="there is no socket"):
+    with pytest.raises(NoEngine, match="no socket: make docker"):
         images.connect()
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(str(path))
-    with pytest.raises(NoEngine, match="is not running"):
+    with pytest.raises(NoEngine, match="is not running: make docker"):
         images.connect()
 
 

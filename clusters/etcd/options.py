@@ -1,11 +1,14 @@
 """What a scenario may say of an etcd cluster."""
 from collections.abc import Iterator
-from typing import Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import msgspec
 
 from diarchy.history.faults import Cut, Kill, Pause, Reset, Slow, Stall
 from diarchy.history.units import Duration, default
+
+if TYPE_CHECKING:
+    from diarchy.clusters.cluster import Cluster
 
 
 class Etcd(msgspec.Struct, frozen=True, tag="etcd", tag_field="kind", forbid_unknown_fields=True):
@@ -43,3 +46,9 @@ class Etcd(msgspec.Struct, frozen=True, tag="etcd", tag_field="kind", forbid_unk
         if ttl < least * 10**9:
             return f"{Duration(ttl)} is shorter than the least lease that etcd grants with this election timeout, {least}s"
         return f"{Duration(ttl)} is no whole number of seconds, which is what etcd's leases are" if ttl % 10**9 else None
+
+    def build(self, run: str, seed: int) -> "Cluster":
+        """The cluster, nothing started yet. `run` labels all that it makes; the seed says nothing to real servers."""
+        from diarchy.clusters.etcd.cluster import EtcdCluster
+
+        return EtcdCluster(self, run)

@@ -1,12 +1,137 @@
-"""Do fencing tokens grow with every grant, and does the resource refuse the old ones?"""
+"""Do fencing tokens grow with every grant, and does the resource refuse the old ones?
+
+After M. Kleppmann, "How to do distributed locking" (2016), and M. Burrows, "The Chubby lock service" (2006), on sequencers.
+"""
+from collections.abc import Iterator, Sequence
+from typing import Any
+
 import msgspec
 
-from diarchy.checkers.verdict import Check
-from diarchy.history.columns import History
+from diarchy.checkers.landed import accepted, records, refused
+from diarchy.checkers.proofs import seconds
+from diarchy.checkers.smoke import smoke_alarm
+from diarchy.checkers.verdict import Check, Finding, Word
+from diarchy.history.columns import NONE, History
+from diarchy.history.tenures import Tenure, tenures
 
 
 class Fencing(msgspec.Struct, frozen=True, tag="fencing", tag_field="kind", forbid_unknown_fields=True):
     """Fencing tokens grow with every grant and serve one tenure each; the resource refuses the old ones."""
 
     def check(self, history: History) -> Check:
-        raise NotImplementedError
+        stays = tenures(history)
+        with_token = [stay for stay in stays if stay.token is not None]
+        stats = _stats(history, with_token)
+        if not history.setup.tokens:
+            return Check("fencing", "valid", (Finding("no-fence-available", (
+                "No fence available: the system under test gives no fencing tokens, so nothing can refuse a stale write.")),), stats)
+        alarm = smoke_alarm(history)
+        findings = [*_falling(with_token, history.setup.tolerance), *_reused(with_token), *_stale(history), *_fence_lost(history),
+                    *_refused_highest(history), *alarm.findings]
+        if stays and not with_token:
+            findings.append(Finding("no-tokens", "No acquire came with a token, so there was nothing to fence by. Send `token` with the "
+                                                 "`ok` of `acquire`, or use a cluster that has tokens."))
+        word: Word = "inconclusive" if alarm.inconclusive or not with_token else "valid"
+        return Check("fencing", "violation" if any(f.fails for f in findings) else word,
+                     tuple(sorted(findings, key=lambda f: (not f.fails, f.kind, f.start or 0, f.ops))), stats | {"smoke": alarm.outcome})
+
+
+def _falling(stays: Sequence[Tenure], tolerance: int) -> Iterator[Finding]:
+    """Of two grants, one `ok` before the other's `invoke`, the later has the higher token."""
+    granted = iter(sorted(stays, key=lambda stay: (stay.acquired, stay.ok)))
+    waiting, highest = next(granted, None), None
+    for stay in sorted(stays, key=lambda stay: (stay.invoked, stay.id)):
+        while waiting is not None and waiting.acquired + tolerance < stay.invoked:
+            if highest is None or (waiting.token or 0) > (highest.token or 0):
+                highest = waiting
+            waiting = next(granted, None)
+        if highest is not None and not stay.again and (stay.token or 0) < (highest.token or 0):
+            yield Finding("token-fell", (
+                f"{highest.claimant} acquired token {highest.token} at {seconds(highest.acquired)} (op {highest.ok}); {stay.claimant} asked after "
+                f"that, at {seconds(stay.invoked)} (op {stay.id}), and got the lower token {stay.token} (op {stay.ok})."),
+                None, (highest.claimant, stay.claimant), highest.acquired, stay.acquired, (highest.ok, stay.id, stay.ok), True)
+
+
+def _reused(stays: Sequence[Tenure]) -> Iterator[Finding]:
+    """No token serves two tenures, except where the second acquire says `again`."""
+    first: dict[int, Tenure] = {}
+    for stay in stays:
+        before = first.setdefault(stay.token or 0, stay)
+        if before is not stay and not stay.again:
+            yield Finding("token-reused", (
+                f"Token {stay.token} was given to {before.claimant} at {seconds(before.acquired)} (op {before.ok}) and again to "
+                f"{stay.claimant} at {seconds(stay.acquired)} (op {stay.ok}): no fence can tell their writes apart."),
+                None, (before.claimant, stay.claimant), before.acquired, stay.acquired, (before.ok, stay.ok), True)
+
+
+def _stale(history: History) -> Iterator[Finding]:
+    """In the resource's order of acceptance, tokens never fall. One finding for each stale token."""
+    highest: int | None = None
+    late: dict[int, tuple[int, int]] = {}
+    count: dict[int, int] = {}
+    for row in map(int, accepted(history)):
+        token = history.get("token", row)
+        if token is None:
+            continue
+        if highest is None or token >= history.token[highest]:
+            highest = row
+            continue
+        late.setdefault(token, (row, highest))
+        count[token] = count.get(token, 0) + 1
+    for token, (row, before) in late.items():
+        yield Finding("stale-accepted", (
+            f"The resource took write {history.id[row]} with token {token} (op {row}, order {history.order[row]}) after write "
+            f"{history.id[before]} with token {history.token[before]} (op {before}, order {history.order[before]}); {count[token]} "
+            "such writes with that token."), None, (), int(history.time[before]), int(history.time[row]), (before, row), True)
+
+
+def _fence_lost(history: History) -> Iterator[Finding]:
+    """The fence never falls, above all not over a restart of the resource."""
+    if not history.setup.fence:
+        return
+    highest: int | None = None
+    rows = [row for row in map(int, records(history)) if history.fence[row] != NONE]
+    for row in sorted(rows, key=lambda row: (history.epoch[row], history.order[row] if history.order[row] != NONE else -1, row)):
+        if highest is not None and history.fence[row] < history.fence[highest] and (
+                history.epoch[row] > history.epoch[highest] or NONE not in (history.order[row], history.order[highest])):
+            restart = "over its restart" if history.epoch[row] > history.epoch[highest] else "without a restart"
+            yield Finding("fence-lost", (
+                f"The resource's fence fell {restart} from {history.fence[highest]} (op {highest}) to {history.fence[row]} (op {row}): "
+                "stale tokens pass again. It must be on disk before a write is acknowledged."),
+                None, (), int(history.time[highest]), int(history.time[row]), (highest, row), True)
+            return
+        if highest is None or history.fence[row] > history.fence[highest]:
+            highest = row
+
+
+def _refused_highest(history: History) -> Iterator[Finding]:
+    """A refused write of the highest token that the resource had seen: safe, but the rightful leader cannot work."""
+    highest: int | None = None
+    found: list[int] = []
+    for row in map(int, records(history)):
+        token, fence = history.get("token", row), history.get("fence", row)
+        if token is None:
+            continue
+        if history.type[row] == "fail" and fence is not None and token >= fence:
+            found.append(row)
+        elif history.type[row] == "fail" and fence is None and highest is not None and token >= highest:
+            found.append(row)
+        elif history.type[row] == "ok":
+            highest = token if highest is None else max(highest, token)
+    if found:
+        row = found[0]
+        yield Finding("refused-highest", (
+            f"The resource refused {len(found)} writes whose token was not below the highest, first {history.id[row]} with token "
+            f"{history.token[row]} (op {row}): the rightful leader was turned away. Look at the resource's log."),
+            None, (), int(history.time[row]), int(history.time[found[-1]]), tuple(found[:20]))
+
+
+def _stats(history: History, stays: Sequence[Tenure]) -> dict[str, Any]:
+    taken = accepted(history)
+    turned_down = refused(history)
+    tokens = [stay.token for stay in stays if stay.token is not None]
+    fences = [history.fence[row] for row in turned_down if history.fence[row] != NONE and history.token[row] != NONE
+              and history.token[row] < history.fence[row]]
+    return {"available": history.setup.tokens, "fence": history.setup.fence, "tokens": len(set(tokens)),
+            "highest_token": max(tokens, default=None), "accepted": len(taken), "refused": len(turned_down),
+            "refused_stale": len(fences)}

@@ -28,6 +28,8 @@ class Tenure(msgspec.Struct, frozen=True):
     again: bool
     grants: tuple[int, ...]
     """Indices of the `ok` of the acquire and of each renewal."""
+    sent: tuple[int | None, ...]
+    """When the request of each of the grants left: its `sent`, else the time of its `invoke`; None where neither is known."""
     certain: tuple[Span, ...]
     belief: Span
     stepped_down: int | None
@@ -67,6 +69,7 @@ class _Draft(msgspec.Struct):
     who: str
     root: int
     grants: list[int]
+    sent: list[int | None]
     step_down: int | None = None
     release: int | None = None
 
@@ -123,14 +126,14 @@ def _tenures(history: History) -> tuple[Tenure, ...]:
 
 def _office(history: History) -> _Office:
     office = _Office([], {}, {})
-    invokes = invoked_by(history, "acquire")
+    invokes = invoked_by(history, "acquire", "renew")
     newest: dict[str, _Draft] = {}
     for row in history.where("acquire", "renew", "step-down", "release"):
         who, f, type_ = history.claimant[row], history.f[row], history.type[row]
         if who is None:
             continue
         if f == "acquire" and type_ == "ok":
-            _grant(history, office, newest, who, row, invokes.get(row, row))
+            _grant(history, office, newest, who, row, invokes)
             continue
         draft = _named(history, office, newest, row)
         if draft is None or draft.who != who:
@@ -138,6 +141,7 @@ def _office(history: History) -> _Office:
         match f, type_:
             case "renew", "ok":
                 draft.grants.append(row)
+                draft.sent.append(_sent(history, row, invokes))
             case "step-down", "ok" if draft.step_down is None:
                 draft.step_down = row
             case "release", "invoke" if draft.release is None:
@@ -145,20 +149,28 @@ def _office(history: History) -> _Office:
     return office
 
 
-def _grant(history: History, office: _Office, newest: dict[str, _Draft], who: str, ok: int, id: int) -> None:
+def _grant(history: History, office: _Office, newest: dict[str, _Draft], who: str, ok: int,
+           invokes: dict[int, int]) -> None:
     """Open a tenure; or renew the open one, where the acquire answered with the token that it has."""
+    id, sent = invokes.get(ok, ok), _sent(history, ok, invokes)
     before, again = newest.get(who), bool(history.again[ok])
     token = history.get("token", ok)
     same = before is not None and history.get("token", before.ok) == token and (again or token is not None)
     if same and before is not None and before.step_down is None and before.release is None:
         before.grants.append(ok)
+        before.sent.append(sent)
         office.by_id[id] = before
         return
     root = before.root if same and again and before is not None else id
-    draft = newest[who] = office.by_id[id] = _Draft(id, ok, who, root, [ok])
+    draft = newest[who] = office.by_id[id] = _Draft(id, ok, who, root, [ok], [sent])
     office.drafts.append(draft)
     if before is not None:
         office.next[before.id] = draft
+
+
+def _sent(history: History, ok: int, invokes: dict[int, int]) -> int | None:
+    sent, of = history.get("sent", ok), invokes.get(ok)
+    return sent if sent is not None or of is None else int(history.time[of])
 
 
 def _named(history: History, office: _Office, newest: dict[str, _Draft], row: int) -> _Draft | None:
@@ -200,7 +212,7 @@ def _tenure(history: History, draft: _Draft, life: Life, next_: _Draft | None, w
         id=draft.id, claimant=draft.who, candidate=draft.who.partition("#")[0],
         invoked=int(at[draft.id]) if draft.id != draft.ok else int(at.min()), acquired=acquired, ok=draft.ok,
         token=history.get("token", draft.ok), term=history.get("term", draft.ok), again=bool(history.again[draft.ok]),
-        grants=tuple(draft.grants), certain=united(Span(start, min(until, sure)) for start, until in untils), belief=belief,
+        grants=tuple(draft.grants), sent=tuple(draft.sent), certain=united(Span(start, min(until, sure)) for start, until in untils), belief=belief,
         stepped_down=stepped, writes=() if writes is None else tuple(writes.tolist()), lease=bool(untils), root=draft.root,
         paused=clipped(life.paused, *belief), last_sign=life.last, step_down=draft.step_down, release=draft.release,
         released=released, killed=life.killed)

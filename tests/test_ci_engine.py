@@ -3,6 +3,7 @@ import os
 import shutil
 import signal
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -37,11 +38,13 @@ class Place:
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Iterator[Place]:
-    place = Place(tmp_path)
-    yield place
-    stopped = place.run("stop")
-    subprocess.run(["umount", "--quiet", str(tmp_path / "data")], check=False, capture_output=True)
+def place() -> Iterator[Place]:
+    """In a folder with a short name: the paths of sockets end at 107 characters."""
+    with tempfile.TemporaryDirectory(prefix="dy-", ignore_cleanup_errors=True) as folder:
+        place = Place(Path(folder))
+        yield place
+        stopped = place.run("stop")
+        subprocess.run(["umount", "--quiet", str(place.folder / "data")], check=False, capture_output=True)
     assert stopped.returncode == 0, stopped.stderr
 
 

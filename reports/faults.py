@@ -1,5 +1,5 @@
 """The faults of a run, each from the asking to the lifting, and what they did to the lanes of their hosts."""
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -44,7 +44,7 @@ def marks(history: History) -> Iterator[Mark]:
         yield Mark(history.process[row] or "", "note", int(history.time[row]), f"{words.plain(text, 400)}\nop {row}")
 
 
-def noticed(lives: dict[str, Life], history: History) -> Iterator[Bar]:
+def noticed(lives: Mapping[str, Life], history: History) -> Iterator[Bar]:
     """Stalls that candidates noticed themselves, on their lanes."""
     for row in history.where("stall", type="ok"):
         claimant, value = history.claimant[row] or "", history.value.get(row)

@@ -1,9 +1,13 @@
 """The lines that one candidate process writes become ops (docs/candidate-protocol.md)."""
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 
 from diarchy.history.op import Op, Recorder, Type
+
+Act = Literal["acquire", "enqueue", "renew", "release", "write", "read", "observe", "step-down", "tick", "stall"]
+Int = Annotated[int, msgspec.Meta(ge=-(2**62), le=2**62)]
+"""Fits a column of a History, sums included."""
 
 
 class ProtocolError(Exception):
@@ -19,14 +23,14 @@ class Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_default
 
     process: str
     type: Type
-    f: str
-    time: int
+    f: Act
+    time: Int
     tenure: str | None = None
-    sent: int | None = None
-    ttl: int | None = None
-    until: int | None = None
-    token: int | None = None
-    term: int | None = None
+    sent: Int | None = None
+    ttl: Int | None = None
+    until: Int | None = None
+    token: Int | None = None
+    term: Int | None = None
     again: bool = False
     id: str | None = None
     value: Any = None

@@ -105,6 +105,7 @@ def list_(
 def schema() -> int:
     """Print the JSON Schema of scenarios, for editors."""
     import msgspec
+
     from diarchy.harness.scenario import schema as made
     typer.echo(msgspec.json.format(msgspec.json.encode(made()), indent=2).decode())
     return 0
@@ -114,8 +115,9 @@ def schema() -> int:
 def doctor(json: Json = False) -> int:
     """Say what this machine lacks for real clusters, and the command that mends it."""
     import msgspec
-    from diarchy.harness.doctor import examine, ready, show
     from rich.console import Console
+
+    from diarchy.harness.doctor import examine, ready, show
     findings = examine()
     if json:
         typer.echo(msgspec.json.format(msgspec.json.encode(findings), indent=2).decode())

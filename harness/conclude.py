@@ -3,6 +3,7 @@ import sys
 from pathlib import Path
 
 import msgspec
+
 from diarchy.checkers.judge import encode, judge
 from diarchy.checkers.verdict import Verdict
 from diarchy.harness.store import Command, Folder, put
@@ -61,8 +62,9 @@ def status(verdict: Verdict) -> int:
 
 def say(verdict: Verdict, as_json: bool) -> None:
     """Print a verdict on stdout, for people or for scripts."""
-    from diarchy.reports.terminal import show
     from rich.console import Console
+
+    from diarchy.reports.terminal import show
     if as_json:
         sys.stdout.buffer.write(encode(verdict))
     else:

@@ -5,6 +5,7 @@ from contextlib import suppress
 from random import Random
 
 import msgspec
+
 from diarchy.clusters.cluster import Cluster, ClusterError
 from diarchy.harness.world import Now
 from diarchy.history.faults import APPLIED, LIFTED, Fault, Kill, Realised, asked

@@ -8,13 +8,14 @@ from importlib.metadata import version
 from pathlib import Path
 
 import msgspec
+from rich.console import Console
+
 from diarchy.harness import conclude
 from diarchy.harness.run import Interrupted, Run, interruptible
 from diarchy.harness.scenario import Scenario, dump, load
 from diarchy.harness.store import Command, Folder, put
 from diarchy.history.jsonl import BadHistory
 from diarchy.reports.live import Live
-from rich.console import Console
 
 
 def perform(path: Path, seed: int | None, out: Path, sets: Sequence[str], *, as_json: bool, quiet: bool) -> int:

@@ -3,12 +3,13 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from random import Random
 from typing import Any
 
 import msgspec
+
 from diarchy.clusters.cluster import Cluster
 from diarchy.harness.drive import Driver
 from diarchy.harness.observe import observe

@@ -104,20 +104,26 @@ def _fence_lost(history: History) -> Iterator[Finding]:
             highest = row
 
 
-def _refused_highest(history: History) -> Iterator[Finding]:
-    """A refused write of the highest token that the resource had seen: safe, but the rightful leader cannot work."""
+def _turned_away(history: History) -> tuple[list[int], list[int]]:
+    """The refused writes: those with a stale token, and those of the highest token that the resource had seen."""
     highest: int | None = None
-    found: list[int] = []
+    stale: list[int] = []
+    rightful: list[int] = []
     for row in map(int, records(history)):
         token, fence = history.get("token", row), history.get("fence", row)
         if token is None:
             continue
-        if history.type[row] == "fail" and fence is not None and token >= fence:
-            found.append(row)
-        elif history.type[row] == "fail" and fence is None and highest is not None and token >= highest:
-            found.append(row)
-        elif history.type[row] == "ok":
+        if history.type[row] == "ok":
             highest = token if highest is None else max(highest, token)
+        elif history.type[row] == "fail":
+            bound = highest if fence is None else fence
+            (stale if bound is not None and token < bound else rightful).append(row)
+    return stale, rightful
+
+
+def _refused_highest(history: History) -> Iterator[Finding]:
+    """A refused write of the highest token: safe, but the rightful leader cannot work."""
+    _, found = _turned_away(history)
     if found:
         row = found[0]
         yield Finding("refused-highest", (
@@ -128,10 +134,8 @@ def _refused_highest(history: History) -> Iterator[Finding]:
 
 def _stats(history: History, stays: Sequence[Tenure]) -> dict[str, Any]:
     taken = accepted(history)
-    turned_down = refused(history)
+    stale, rightful = _turned_away(history)
     tokens = [stay.token for stay in stays if stay.token is not None]
-    fences = [history.fence[row] for row in turned_down if history.fence[row] != NONE and history.token[row] != NONE
-              and history.token[row] < history.fence[row]]
     return {"available": history.setup.tokens, "fence": history.setup.fence, "tokens": len(set(tokens)),
-            "highest_token": max(tokens, default=None), "accepted": len(taken), "refused": len(turned_down),
-            "refused_stale": len(fences)}
+            "highest_token": max(tokens, default=None), "accepted": len(taken), "refused": len(refused(history)),
+            "refused_stale": len(stale), "refused_highest": len(rightful)}

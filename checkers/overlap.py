@@ -1,11 +1,11 @@
 """Did two leaders ever overlap, and was a deposed leader's write ever accepted?"""
 from collections.abc import Iterator, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar, get_args
 
 import msgspec
 
 from diarchy.checkers.landed import Holding, holdings
-from diarchy.checkers.levels import Harm, Order, harm, late_pairs
+from diarchy.checkers.levels import Harm, Level, Order, harm, late_pairs
 from diarchy.checkers.own import own_leaders
 from diarchy.checkers.pairs import GRAVEST, Kind, Pair, Piece, Rules, pairs, same_term
 from diarchy.checkers.proofs import Proof, joined, of_harm, of_late, of_one_term, of_piece, of_revival
@@ -28,6 +28,9 @@ class Overlap(msgspec.Struct, frozen=True, tag="overlap", tag_field="kind", forb
     fail_on: Annotated[tuple[Kind, ...], msgspec.Meta(description=(
         "kinds of overlap that make the run a violation; a stale write that was accepted always does"
     ))] = ("granted", "overstayed", "late")
+
+    kinds: ClassVar[tuple[str, ...]] = get_args(Kind)
+    levels: ClassVar[tuple[str, ...]] = get_args(Level)
 
     def check(self, history: History) -> Check:
         stays = tenures(history)

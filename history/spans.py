@@ -1,4 +1,5 @@
 """Stretches of time, in ns."""
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -21,9 +22,14 @@ def united(spans: Iterable[Span]) -> tuple[Span, ...]:
     return tuple(whole)
 
 
-def clipped(spans: Iterable[Span], start: int, end: int) -> tuple[Span, ...]:
-    """What lies within [start, end]."""
-    return tuple(Span(max(a, start), min(b, end)) for a, b in spans if min(b, end) > max(a, start))
+def clipped(spans: Sequence[Span], start: int, end: int) -> tuple[Span, ...]:
+    """What of the spans (sorted and apart) lies within [start, end]."""
+    found: list[Span] = []
+    for at in range(bisect_right(spans, start, key=lambda span: span.end), len(spans)):
+        if spans[at].start >= end:
+            break
+        found.append(Span(max(spans[at].start, start), min(spans[at].end, end)))
+    return tuple(found)
 
 
 def without(spans: Sequence[Span], holes: Sequence[Span]) -> tuple[Span, ...]:

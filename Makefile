@@ -43,9 +43,9 @@ docker: $(READY)
 check: $(READY)
 	@mkdir -p build/types/diarchy
 	@for folder in $(FOLDERS); do ln -sfn "../../../$$folder" "build/types/diarchy/$$folder"; done
-	@$(BIN)/ruff check .
+	@$(BIN)/ruff check --quiet --output-format concise .
 	@$(BIN)/mypy $(FOLDERS:%=-p diarchy.%)
-	@$(BIN)/lint-imports --no-timing | tail -n 3
+	@said=$$($(BIN)/lint-imports --no-logo 2>&1) || { echo "$$said"; exit 1; }
 	@$(BIN)/python -m pytest --quiet tests/test_tidy.py
 
 bench: $(READY)

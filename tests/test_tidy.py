@@ -2,6 +2,7 @@
 import ast
 import re
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -168,6 +169,19 @@ def test_every_scenario_loads_and_is_named_after_its_file(path: Path) -> None:
 
 def test_there_are_scenarios() -> None:
     assert SCENARIOS
+
+
+GENERATED = {
+    "docs/catalog.md": ["-m", "diarchy.harness.catalog"],
+    "scenarios/schema.json": ["-m", "diarchy.harness", "schema"],
+}
+
+
+@pytest.mark.parametrize("page", GENERATED)
+def test_generated_pages_are_fresh(page: str) -> None:
+    made = subprocess.run([sys.executable, *GENERATED[page]], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert made.returncode == 0, made.stderr
+    assert (ROOT / page).read_text() == made.stdout, f"write it anew: python {' '.join(GENERATED[page])} > {page}"
 
 
 LINK = re.compile(r"(?<!!)\[[^\]\n]*\]\(([^)\s]+)\)")

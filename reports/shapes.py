@@ -6,7 +6,7 @@ import msgspec
 LaneKind = Literal["findings", "gaps", "candidate", "resource", "node", "nemesis"]
 BarKind = Literal[
     "certain", "late-awake", "late-paused", "lease", "stopped", "stalled", "down", "leads", "silent",
-    "asked", "fault", "missed", "gap", "excused", "fails", "reported", "accepted-many", "refused-many", "unknown-many"]
+    "asked", "fault", "missed", "gap", "long-gap", "fails", "reported", "accepted-many", "refused-many", "unknown-many"]
 MarkKind = Literal["accepted", "refused", "unknown", "deadline", "step-down", "start", "end", "note"]
 
 
@@ -68,6 +68,7 @@ class Shown(msgspec.Struct, frozen=True):
     level: str | None
     claimants: tuple[str, ...]
     fails: bool
+    outcome: str
     text: str
     ops: tuple[int, ...]
     start: int | None

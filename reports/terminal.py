@@ -1,13 +1,14 @@
 """A verdict with its evidence, for a terminal of 80 columns or a log without colours."""
 from collections.abc import Iterator
-from typing import Any
+from textwrap import wrap
 
 from rich.console import Console
-from rich.padding import Padding
 from rich.text import Text
 
 from diarchy.checkers.verdict import Check, Finding, Verdict, Word
 from diarchy.reports import words
+from diarchy.reports.figures import Group, Line, Table, figures
+from diarchy.reports.ranked import outcome, ranked
 
 STYLES: dict[Word, str] = {"valid": "bold green", "inconclusive": "bold yellow", "violation": "bold red"}
 FULL = 20
@@ -32,26 +33,26 @@ def _lines(console: Console, title: str, texts: tuple[str, ...], style: str) -> 
     if texts:
         console.print(Text(f"\n{title}", style))
     for text in texts:
-        console.print(Padding(Text(words.plain(text)), (0, 0, 0, 2)))
+        _indented(console, words.plain(text), 2)
+
+
+def _indented(console: Console, text: str, by: int, style: str = "") -> None:
+    for line in wrap(text, max(console.width - by, 20)) if len(text) > console.width - by else [text]:
+        console.print(Text(" " * by + line, style), soft_wrap=True)
 
 
 def _findings(console: Console, verdict: Verdict) -> None:
-    """Those that fail first, then the others, each in the order of time."""
-    found = [(check.check, finding) for check in verdict.checks for finding in check.findings]
-    found.sort(key=lambda pair: (not pair[1].fails, pair[1].start or 0))
+    found = ranked(verdict)
     fails = sum(finding.fails for _, finding in found)
     for number, (check, finding) in enumerate(found[:fails + FULL], 1):
+        level = f", {finding.level}" if finding.level else ""
+        title = words.plain(f"{check.check}: {finding.kind}{level} ({outcome(check, finding)})", 200)
         console.print()
-        console.print(Text.assemble(f"{number}. ", (_title(check, finding), "bold red" if finding.fails else "bold")))
+        console.print(Text.assemble(f"{number}. ", (title, "bold red" if finding.fails else "bold")))
         for line in _evidence(finding):
-            console.print(Padding(Text(line), (0, 0, 0, 3)))
+            _indented(console, line, 3)
     if len(found) > fails + FULL:
         console.print(f"\n… and {len(found) - fails - FULL} more that fail nothing; verdict.json has them all", highlight=False)
-
-
-def _title(check: str, finding: Finding) -> str:
-    level = f", {finding.level}" if finding.level else ""
-    return words.plain(f"{check}: {finding.kind}{level} ({'fails' if finding.fails else 'reported'})", 200)
 
 
 def _evidence(finding: Finding) -> Iterator[str]:
@@ -71,38 +72,26 @@ def _evidence(finding: Finding) -> Iterator[str]:
 
 def _check(console: Console, check: Check) -> None:
     console.print(Text.assemble(f"{words.plain(check.check, 40):<13}", (check.verdict, STYLES[check.verdict])))
-    if figures := "; ".join(figure(name, value) for name, value in leaves(check.stats)):
-        console.print(Padding(Text(words.plain(figures), "dim"), (0, 0, 0, 3)))
+    single = []
+    rest: list[str] = []
+    for each in figures(check.stats):
+        match each:
+            case Line(label, text, none):
+                single += [] if none else [f"{label} {text}"]
+            case Group(label, lines):
+                rest.append(f"{label}: " + (", ".join(f"{line.label} {line.text}" for line in lines if not line.none) or "none"))
+            case Table(label, head, rows):
+                rest += _table(label, head, rows)
+    for text in ("; ".join(single), *rest):
+        if text:
+            _indented(console, text, 3, "dim")
 
 
-def leaves(stats: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """The single figures of nested statistics, each under the names that lead to it; lists are left to the report."""
-    for name, value in stats.items():
-        match value:
-            case dict():
-                yield from leaves(value, f"{prefix}{name} ")
-            case list() | tuple() | None:
-                continue
-            case _:
-                yield f"{prefix}{name}", value
-
-
-def figure(name: str, value: Any) -> str:
-    """`longest gap 1.443 s` of `longest_gap_ns` and a number."""
-    label = name.removesuffix("_ns").replace("_", " ")
-    return f"{label} {measure(name, value)}"
-
-
-def measure(name: str, value: Any) -> str:
-    """A figure in the unit that its name ends in."""
-    match value:
-        case bool():
-            return "yes" if value else "no"
-        case int() | float() if name.endswith("_ns"):
-            return words.length(round(value))
-        case float():
-            return f"{value:.3g}"
-        case int():
-            return f"{value:,}"
-        case _:
-            return words.plain(str(value), 200)
+def _table(label: str, head: tuple[str, ...], rows: tuple[tuple[str, ...], ...]) -> Iterator[str]:
+    """A table as aligned lines; what does not fit into 20 lines is counted."""
+    table = [(label, *head[1:]) if not head[0] else head, *rows[:20]]
+    widths = [max(len(row[i]) for row in table) for i in range(len(head))]
+    for row in table:
+        yield "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
+    if len(rows) > 20:
+        yield f"… and {len(rows) - 20} more rows"

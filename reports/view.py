@@ -1,21 +1,21 @@
 """From a history and its verdict to what a report shows. It draws nothing, and it judges nothing."""
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 
-import msgspec
 import numpy as np
 
+from diarchy.checkers.availability import in_office, window
 from diarchy.checkers.verdict import Verdict
 from diarchy.history.columns import History
 from diarchy.history.injected import injected
 from diarchy.history.lives import lives
-from diarchy.history.spans import Span
+from diarchy.history.spans import Span, clipped, without
 from diarchy.history.tenures import Tenure
 from diarchy.reports import faults, nodes, office, words, writes
+from diarchy.reports.ranked import GAPS, outcome, ranked
 from diarchy.reports.rows import rows
 from diarchy.reports.shapes import Bar, Lane, Mark, Shown, View
 
 ROWS = 4
-GAPS = "availability"
 LEAD_IN_NS = 200_000_000
 
 
@@ -27,7 +27,7 @@ def view(history: History, verdict: Verdict, office_: Sequence[Tenure]) -> View:
     bars = [bar for tenure in office_ for bar in office.bars(history, tenure, alive)]
     marks += [mark for tenure in office_ for mark in office.marks(history, tenure)]
     bars += [*nodes.bars(history), *faults.bars(history, found), *faults.noticed(alive, history), *bins,
-             *_gaps(findings), *_findings(findings)]
+             *_gaps(history, office_, findings), *_findings(findings)]
     marks += [*faults.marks(history), *_lives(history)]
     lanes_ = [*_lanes(history, office_, bars, marks), *faults.lanes(history, found)]
     known = {lane.name for lane in lanes_}
@@ -37,22 +37,18 @@ def view(history: History, verdict: Verdict, office_: Sequence[Tenure]) -> View:
 
 
 def shown(history: History, verdict: Verdict) -> tuple[Shown, ...]:
-    """All findings: those that fail first, gaps last, else in the order of time. One without times is placed by its ops."""
+    """All findings, in the order in which they are told. One without times is placed by its ops."""
     result = []
-    for check in verdict.checks:
-        for finding in check.findings:
-            ops = tuple(index for index in finding.ops if 0 <= index < len(history))
-            times = [int(history.time[index]) for index in ops]
-            start = min(times, default=None) if finding.start is None else finding.start
-            end = (max(times, default=None) if finding.start is None else start) if finding.end is None else finding.end
-            result.append(Shown(0, check.check, finding.kind, finding.level, finding.claimants, finding.fails, finding.text,
-                                ops, start, start if start is not None and end is not None and end < start else end))
-    result.sort(key=lambda finding: (not finding.fails, finding.check == GAPS, finding.start is None, finding.start or 0))
-    return tuple(_numbered(result))
-
-
-def _numbered(findings: Iterable[Shown]) -> Iterable[Shown]:
-    return (msgspec.structs.replace(finding, number=number) for number, finding in enumerate(findings, 1))
+    for number, (check, finding) in enumerate(ranked(verdict), 1):
+        ops = tuple(index for index in finding.ops if 0 <= index < len(history))
+        times = [int(history.time[index]) for index in ops]
+        start = min(times, default=None) if finding.start is None else finding.start
+        end = (max(times, default=None) if finding.start is None else start) if finding.end is None else finding.end
+        if start is not None and end is not None:
+            end = max(start, end)
+        result.append(Shown(number, check.check, finding.kind, finding.level, finding.claimants, finding.fails,
+                            outcome(check, finding), finding.text, ops, start, end))
+    return tuple(result)
 
 
 def _start(history: History) -> int:
@@ -89,9 +85,16 @@ def _findings(findings: Sequence[Shown]) -> list[Bar]:
                 f"{f.number} {f.kind}", str(f.number), row) for f, row in zip(placed, chosen, strict=True)]
 
 
-def _gaps(findings: Sequence[Shown]) -> list[Bar]:
-    return [Bar("gaps", "gap" if f.fails else "excused", f.start, f.end, _tip(f), words.length(f.end - f.start))
-            for f in findings if f.check == GAPS and f.start is not None and f.end is not None]
+def _gaps(history: History, office_: Sequence[Tenure], findings: Sequence[Shown]) -> Iterator[Bar]:
+    """When nobody led, as the availability check measures it, with its finding where it has one."""
+    frame = window(history)
+    if frame is None:
+        return
+    told = {(f.start, f.end): f for f in findings if f.check == GAPS}
+    for gap in without([frame], clipped(in_office(office_), *frame)):
+        finding = told.get(gap)
+        tip = f"nobody led\n{gap.start / 1e9:.3f} to {words.seconds(gap.end)}" if finding is None else _tip(finding)
+        yield Bar("gaps", "long-gap" if finding is not None and finding.fails else "gap", gap.start, gap.end, tip, words.length(gap.end - gap.start))
 
 
 def _tip(finding: Shown) -> str:

@@ -24,7 +24,7 @@ TEXTS: dict[str, str] = {
     "leads": "node says it leads",
     "silent": "node does not answer",
     "gap": "nobody led",
-    "excused": "nobody led, excused",
+    "long-gap": "nobody led, beyond the limit",
     "reported": "finding, reported",
     "fails": "finding that fails",
     "asked": "fault, as asked",

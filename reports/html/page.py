@@ -6,11 +6,12 @@ from typing import Any
 
 import msgspec
 
-from diarchy.checkers.verdict import Verdict
+from diarchy.checkers.verdict import Check, Verdict
 from diarchy.history.columns import History
 from diarchy.history.op import Op
 from diarchy.history.tenures import tenures
-from diarchy.reports import terminal, words
+from diarchy.reports import words
+from diarchy.reports.figures import Group, Line, Table, figures
 from diarchy.reports.html import palette, timeline
 from diarchy.reports.html.legend import legend
 from diarchy.reports.shapes import Shown, View
@@ -35,6 +36,16 @@ class Row(msgspec.Struct, frozen=True):
     more: str
 
 
+class Told(msgspec.Struct, frozen=True):
+    """One check with its figures, sorted by how they are drawn."""
+
+    name: str
+    verdict: str
+    lines: tuple[Line, ...]
+    groups: tuple[Group, ...]
+    tables: tuple[Table, ...]
+
+
 def render(history: History, verdict: Verdict, scenario: str, command: str) -> str:
     """The whole report as one HTML file that needs nothing else. `scenario` is the resolved YAML, `command` runs it again."""
     import jinja2
@@ -43,14 +54,11 @@ def render(history: History, verdict: Verdict, scenario: str, command: str) -> s
     shown = view(history, verdict, tenures(history))
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True,
                                      loader=jinja2.FunctionLoader(_part))
-    environment.filters.update(seconds=words.seconds, duration=words.length, plain=words.plain, label=label)
-    environment.globals["measure"] = terminal.measure
-    environment.tests["figures"] = lambda value: isinstance(value, dict)
-    environment.tests["table"] = _is_table
+    environment.filters.update(seconds=words.seconds, duration=words.length, plain=words.plain)
     return environment.get_template("page.html").render(
         verdict=verdict, setup=history.setup, view=shown, findings=shown.findings[:CARDS], others=shown.findings[CARDS:],
         rows={finding.number: list(rows(history, finding)) for finding in shown.findings[:CARDS]}, most=OPS,
-        summary=summary(shown), about=_about(scenario), scenario=scenario, command=command, ops=len(history),
+        checks=[told(check) for check in verdict.checks], summary=summary(shown), about=_about(scenario), scenario=scenario, command=command, ops=len(history),
         warnings=(*verdict.warnings, *(text for text in history.warnings if text not in verdict.warnings)),
         legend=legend(shown), light=palette.variables(dark=False), dark=palette.variables(dark=True),
         style=_part("page.css"), script=_part("page.js"),
@@ -95,9 +103,18 @@ def _value(op: Op) -> str:
     return words.plain(json.dumps(op.value, ensure_ascii=False, default=str), 200)
 
 
-def label(name: str) -> str:
-    """The name of a statistic as one reads it."""
-    return words.plain(name.removesuffix("_ns").replace("_", " "), 80)
+def told(check: Check) -> Told:
+    """A check's figures."""
+    lines, groups, tables = [], [], []
+    for each in figures(check.stats):
+        match each:
+            case Line():
+                lines.append(each)
+            case Group():
+                groups.append(each)
+            case Table():
+                tables.append(each)
+    return Told(check.check, check.verdict, tuple(lines), tuple(groups), tuple(tables))
 
 
 def summary(shown: View) -> str:
@@ -110,10 +127,6 @@ def summary(shown: View) -> str:
     said = "nothing was found that fails the run" if not fails else f"{len(fails)} {'finding fails' if len(fails) == 1 else 'findings fail'} the run"
     reported = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
     return words.plain(f"{said[0].upper()}{said[1:]}{f'; reported: {reported}' if reported else ''}.")
-
-
-def _is_table(value: object) -> bool:
-    return isinstance(value, list | tuple) and bool(value) and all(isinstance(row, dict) for row in value)
 
 
 def _about(scenario: str) -> str:

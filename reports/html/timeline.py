@@ -12,6 +12,7 @@ import msgspec
 from diarchy.reports.html.palette import INKS
 from diarchy.reports.shapes import Bar, BarKind, Flight, Lane, LaneKind, MarkKind, View
 
+FONT = "system-ui, 'Segoe UI', 'DejaVu Sans', sans-serif"
 ROW = 20
 HEIGHTS: dict[LaneKind, int] = {"findings": 26, "gaps": 28, "candidate": 56, "resource": 46, "node": 32, "nemesis": 28}
 PROOF = 32
@@ -20,7 +21,7 @@ PROOF = 32
 PLACES: dict[BarKind, tuple[int, int]] = {
     "certain": (8, 28), "late-awake": (8, 28), "late-paused": (8, 28), "lease": (31, 33), "stalled": (50, 53),
     "leads": (7, 25), "silent": (7, 25), "asked": (3, 25), "fault": (5, 23), "missed": (5, 23),
-    "gap": (5, 23), "excused": (5, 23), "fails": (4, 22), "reported": (4, 22),
+    "gap": (5, 23), "long-gap": (5, 23), "fails": (4, 22), "reported": (4, 22),
     "accepted-many": (38, 46), "refused-many": (35, 49), "unknown-many": (35, 49)}
 WHOLE = ("stopped", "down")
 """Bars that take the height of their lane."""
@@ -43,8 +44,10 @@ class Style(msgspec.Struct, frozen=True):
 
 
 BARS: dict[BarKind, Style] = {
+    "stopped": Style(None, "stopped", hatch="left_diagonal_line", hatch_ink="stopped", dash="dashed"),
+    "down": Style(None, "stopped", hatch="diagonal_cross", hatch_ink="stopped"),
     "lease": Style("lease", "lease", 0.7),
-    "asked": Style(None, "fault", dash="dotted", width=1.5),
+    "asked": Style(None, "muted", dash="dotted", width=1.5),
     "fault": Style("fault", "fault"),
     "missed": Style(None, "muted", dash="dashed", width=1.5),
     "leads": Style("leads", "leads"),
@@ -52,11 +55,9 @@ BARS: dict[BarKind, Style] = {
     "certain": Style("certain", "certain"),
     "late-paused": Style("late-paused", "late-paused", hatch="right_diagonal_line"),
     "late-awake": Style("late-awake", "late-awake", hatch="cross", hatch_ink="on-fails", width=2),
-    "stopped": Style(None, "stopped", hatch="left_diagonal_line", hatch_ink="stopped", dash="dashed"),
-    "down": Style(None, "stopped", hatch="diagonal_cross", hatch_ink="stopped"),
     "stalled": Style("stopped", "stopped"),
-    "gap": Style("gap", "muted"),
-    "excused": Style(None, "muted", hatch="horizontal_line", hatch_ink="gap"),
+    "gap": Style("gap", "muted", 0.35, dash="dashed"),
+    "long-gap": Style("gap", "fails", width=2),
     "reported": Style("reported", "muted", width=1.5),
     "fails": Style("fails", "fails", width=2),
     "accepted-many": Style("accepted", "accepted"),
@@ -73,7 +74,7 @@ MARKS: dict[MarkKind, Style] = {
     "end": Style("paper", "text", width=1.6, marker="square_x", size=11),
     "note": Style(None, "text", width=1.8, marker="asterisk", size=11),
 }
-ON: dict[str, str] = {"certain": "on-certain", "fault": "on-fault", "gap": "on-gap", "fails": "on-fails"}
+ON: dict[str, str] = {"certain": "on-certain", "fault": "on-fault", "long-gap": "on-gap", "fails": "on-fails"}
 """The ink of labels on a filled bar; `text` on all others."""
 
 
@@ -84,6 +85,7 @@ class Layout:
         self.tops: dict[str, int] = {}
         self.heights: dict[str, int] = {}
         self.lanes = {lane.name: lane for lane in lanes}
+        self.proof = proof
         self.height = PROOF if proof else 0
         for lane in lanes:
             self.tops[lane.name] = self.height
@@ -156,13 +158,17 @@ def _axes(plot: Any, layout: Layout) -> None:
     from bokeh.models.text import PlainText
     plot.add_layout(LinearAxis(), "above")
     middles = {layout.tops[name] + layout.heights[name] / 2: lane.label for name, lane in layout.lanes.items()}
+    if layout.proof:
+        middles[PROOF / 2] = "proof"
     plot.yaxis.ticker = list(middles)
     plot.yaxis.major_label_overrides = {y: PlainText(text=label) for y, label in middles.items()}
     plot.yaxis.major_tick_line_color = plot.yaxis.axis_line_color = None
     plot.yaxis.major_label_text_font_size = "13px"
+    plot.yaxis.major_label_text_font = FONT
     plot.ygrid.grid_line_color = None
     for axis in plot.xaxis:
         axis.minor_tick_line_color = None
+        axis.major_label_text_font = axis.axis_label_text_font = FONT
         axis.major_label_text_font_size = "12px"
         axis.formatter.use_scientific = False
         axis.ticker.desired_num_ticks = 10
@@ -199,7 +205,7 @@ def _bars(plot: Any, layout: Layout, kind: BarKind, style: Style, bars: Sequence
         name="bars")
     quads = plot.quad(left="left", right="right", top="top", bottom="bottom", source=source, line_width=style.width,
                       line_dash=style.dash, fill_alpha=style.alpha if style.fill else 0, line_alpha=1 if style.line else 0,
-                      hatch_pattern=style.hatch, hatch_alpha=0.75, hatch_weight=1.3, hatch_scale=9)
+                      hatch_pattern=style.hatch, hatch_alpha=0.4 if kind in WHOLE else 0.8, hatch_weight=1.2, hatch_scale=12)
     inks = {"line_color": style.line, "fill_color": style.fill, "hatch_color": style.hatch_ink if style.hatch else None}
     _ink(quads, kind, {name: ink for name, ink in inks.items() if ink})
 
@@ -244,7 +250,7 @@ def _labels(plot: Any, layout: Layout, ink: str, bars: Sequence[Bar]) -> None:
     source = ColumnDataSource({"x": _s(bar.start for bar in bars), "y": middles, "text": [""] * len(bars),
                                "left": _s(bar.start for bar in bars), "right": _s(bar.end for bar in bars),
                                "label": [bar.label for bar in bars], "short": [bar.short for bar in bars]}, name="labels")
-    texts = plot.text(x="x", y="y", text="text", source=source, x_offset=5, text_baseline="middle", text_font_size="12px")
+    texts = plot.text(x="x", y="y", text="text", source=source, x_offset=5, text_baseline="middle", text_font_size="12px", text_font={"value": FONT})
     _ink(texts, "", {"text_color": ink})
 
 
@@ -257,7 +263,7 @@ def _proof(plot: Any) -> None:
     source = ColumnDataSource({"x": [], "y": [], "text": []}, name="proof")
     lines = plot.vspan(x="x", source=source, line_width=1, line_dash="dotted")
     _ink(lines, "", {"line_color": "text"})
-    texts = plot.text(x="x", y="y", text="text", source=source, x_offset=3, text_baseline="middle", text_font_size="11px")
+    texts = plot.text(x="x", y="y", text="text", source=source, x_offset=3, text_baseline="middle", text_font_size="11px", text_font={"value": FONT})
     _ink(texts, "", {"text_color": "text"})
 
 

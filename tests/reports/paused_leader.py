@@ -124,6 +124,9 @@ def ops(every: int = 5 * MS, candidate_error: str = HOSTILE) -> list[Op]:
     nemesis(clock, "nemesis/3-latency", "slow", "heal", 16_500 * MS, 17_500 * MS, {"links": [["c1", "n1"]], "latency": 300 * MS}, bit=False, evidence="measured 0.4 ms")
     nemesis(clock, "nemesis/4-kill", "kill", "start", 13_800 * MS, 16_300 * MS, {"host": "c2#1"}, evidence="no such process")
     say(clock, 18 * S, "harness", "ok", "deadline")
+    say(clock, 18_300 * MS, "smoke", "invoke", "write", token=9, id="smoke-1")
+    say(clock, 18_302 * MS, "resource", "fail", "write", id="smoke-1", token=9, epoch=1, fence=12)
+    say(clock, 18_304 * MS, "smoke", "fail", "write", token=9, id="smoke-1")
     say(clock, 18_400 * MS, "harness", "ok", "end")
     return clock.run()
 

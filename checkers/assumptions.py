@@ -82,6 +82,8 @@ def _clock(history: History) -> Iterator[Finding]:
         row = int(back.min())
         yield Finding("clock", f"Time runs backwards within one process at {len(back)} ops, first {history.process[row]} at op {row}. {CLOCKS}",
                       None, (), None, None, _first(np.sort(back)))
+    for row in np.flatnonzero(history.f.is_("clock") & history.process.is_("harness")).tolist():
+        yield Finding("clock", f"The comparison of the clocks failed (op {row}){_why(history, row)}. {CLOCKS}", None, (), None, None, (row,))
 
 
 CLOCKS = "All times must be of CLOCK_MONOTONIC of one machine, in ns since the epoch that `init` gives."
@@ -98,12 +100,11 @@ def _nemeses(history: History, faults: Sequence[Injected]) -> Iterator[Finding]:
 def _candidates(history: History) -> Iterator[Finding]:
     alive = lives(history)
     for row in history.where("exit"):
-        who, status = history.claimant[row] or history.process[row] or "", _status(history.value.get(row))
+        who, how = history.claimant[row] or history.process[row] or "", _ending(history.value.get(row))
         life = alive.get(who)
-        if status != 0 and (life is None or life.killed is None):
-            yield Finding("candidate-exit", f"{who} ended by itself at {seconds(int(history.time[row]))} (op {row}) with status "
-                          f"{'unknown' if status is None else status}{_why(history, row)}. Its log in the run's folder says why.",
-                          None, (who,), int(history.time[row]), None, (row,))
+        if how is not None and (life is None or life.killed is None):
+            yield Finding("candidate-exit", f"{who} ended by itself at {seconds(int(history.time[row]))} (op {row}) with {how}"
+                          f"{_why(history, row)}. Its log in the run's folder says why.", None, (who,), int(history.time[row]), None, (row,))
     rows = history.where("protocol-error")
     for speaker in dict.fromkeys(history.claimant[row] for row in rows):
         own = [row for row in rows if history.claimant[row] == speaker]
@@ -112,10 +113,16 @@ def _candidates(history: History) -> Iterator[Finding]:
                       int(history.time[own[0]]), None, tuple(own[:20]))
 
 
-def _status(value: object) -> int | None:
-    """An exit's status: the value itself, or its `status`."""
-    status = value.get("status") if isinstance(value, dict) else value
-    return status if isinstance(status, int) else None
+def _ending(value: object) -> str | None:
+    """How a process ended, by its exit's value `{"status": 1}` or `{"signal": 11}`; None if all is well."""
+    match value:
+        case {"status": 0} | 0:
+            return None
+        case {"status": int(status)} | int(status):
+            return f"status {status}"
+        case {"signal": int(signal)}:
+            return f"signal {signal}"
+    return "an unknown status"
 
 
 def _why(history: History, row: int | None) -> str:

@@ -21,13 +21,14 @@ class Fencing(msgspec.Struct, frozen=True, tag="fencing", tag_field="kind", forb
     def check(self, history: History) -> Check:
         stays = tenures(history)
         with_token = [stay for stay in stays if stay.token is not None]
-        stats = _stats(history, with_token)
+        stale, rightful = _turned_away(history, with_token)
+        stats = _stats(history, with_token) | {"refused_stale": len(stale), "refused_highest": len(rightful)}
         if not history.setup.tokens:
             return Check("fencing", "valid", (Finding("no-fence-available", (
                 "No fence available: the system under test gives no fencing tokens, so nothing can refuse a stale write.")),), stats)
         alarm = smoke_alarm(history)
         findings = [*_falling(with_token, history.setup.tolerance), *_reused(with_token), *_stale(history), *_fence_lost(history),
-                    *_refused_highest(history), *alarm.findings]
+                    *_refused_highest(history, rightful), *alarm.findings]
         if stays and not with_token:
             findings.append(Finding("no-tokens", "No acquire came with a token, so there was nothing to fence by. Send `token` with the "
                                                  "`ok` of `acquire`, or use a cluster that has tokens."))
@@ -104,13 +105,18 @@ def _fence_lost(history: History) -> Iterator[Finding]:
             highest = row
 
 
-def _turned_away(history: History) -> tuple[list[int], list[int]]:
-    """The refused writes: those with a stale token, and those of the highest token that the resource had seen."""
+def _turned_away(history: History, stays: Sequence[Tenure]) -> tuple[list[int], list[int]]:
+    """The refused writes: those with a stale token, and those of the highest token (by the fence, where the record has it, else by
+    what had been granted and accepted)."""
     highest: int | None = None
     stale: list[int] = []
     rightful: list[int] = []
+    granted = iter(sorted((stay.acquired, stay.token or 0) for stay in stays))
+    grant = next(granted, None)
     for row in map(int, records(history)):
         token, fence = history.get("token", row), history.get("fence", row)
+        while grant is not None and grant[0] <= history.time[row]:
+            highest, grant = max(grant[1], grant[1] if highest is None else highest), next(granted, None)
         if token is None:
             continue
         if history.type[row] == "ok":
@@ -121,9 +127,8 @@ def _turned_away(history: History) -> tuple[list[int], list[int]]:
     return stale, rightful
 
 
-def _refused_highest(history: History) -> Iterator[Finding]:
+def _refused_highest(history: History, found: Sequence[int]) -> Iterator[Finding]:
     """A refused write of the highest token: safe, but the rightful leader cannot work."""
-    _, found = _turned_away(history)
     if found:
         row = found[0]
         yield Finding("refused-highest", (
@@ -134,8 +139,6 @@ def _refused_highest(history: History) -> Iterator[Finding]:
 
 def _stats(history: History, stays: Sequence[Tenure]) -> dict[str, Any]:
     taken = accepted(history)
-    stale, rightful = _turned_away(history)
     tokens = [stay.token for stay in stays if stay.token is not None]
     return {"available": history.setup.tokens, "fence": history.setup.fence, "tokens": len(set(tokens)),
-            "highest_token": max(tokens, default=None), "accepted": len(taken), "refused": len(refused(history)),
-            "refused_stale": len(stale), "refused_highest": len(rightful)}
+            "highest_token": max(tokens, default=None), "accepted": len(taken), "refused": len(refused(history))}

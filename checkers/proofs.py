@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from diarchy.checkers.levels import Harm
 from diarchy.checkers.pairs import Pair, Piece, Revival
-from diarchy.checkers.states import State
+from diarchy.checkers.states import State, timeline
 from diarchy.history.columns import History
 from diarchy.history.lives import Life
 from diarchy.history.spans import Span, total
@@ -112,7 +112,8 @@ def _claim(history: History, lives: Mapping[str, Life], tenure: Tenure, state: S
     proofs = [_deadline(history, tenure, piece.start)] if tenure.lease else []
     match state:
         case State.OVERDUE:
-            proofs += [Proof(f"It was awake for more than the grace of {seconds(grace)} after that.", ()), _leaving(tenure)]
+            since = next(part.start for part in timeline(tenure, grace) if part.state is state and part.end > piece.start)
+            proofs += [Proof(f"It was overdue, and awake, from {seconds(since)}: the grace of {seconds(grace)} was used up.", ()), _leaving(tenure)]
         case State.PAUSED:
             naps = [nap for nap in lives[tenure.claimant].naps if nap.start < piece.end and nap.end > piece.start]
             proofs += [Proof(f"It was paused from {seconds(nap.start)} to {seconds(nap.end)} ({_ops(nap.ops)}).", nap.ops) for nap in naps]

@@ -24,9 +24,7 @@ class _Walk:
         self._document, self._defs = document, schema["$defs"]
 
     def errors(self, schema: dict[str, Any], value: Any, trail: Trail) -> Iterator[tuple[Trail, Mistake]]:
-        from jsonschema import Draft202012Validator  # 0.1 s: only where something is wrong
-
-        for error in Draft202012Validator({**schema, "$defs": self._defs}).iter_errors(value):
+        for error in _validator({**schema, "$defs": self._defs}).iter_errors(value):
             yield from self._explain(error, (*trail, *error.absolute_path))
 
     def _explain(self, error: Any, trail: Trail) -> Iterator[tuple[Trail, Mistake]]:
@@ -67,11 +65,12 @@ class _Walk:
     def _union(self, discriminator: dict[str, Any], value: Any, trail: Trail) -> Iterator[tuple[Trail, Mistake]]:
         tag, mapping = discriminator["propertyName"], discriminator["mapping"]
         match value:
-            case {**options} if options.get(tag) in mapping:
+            case {**options} if isinstance(options.get(tag), str) and options[tag] in mapping:
                 yield from self.errors({"$ref": mapping[options[tag]]}, value, trail)
             case {**options} if tag in options:
-                said = self._said((*trail, tag), options[tag])
-                yield self._at((*trail, tag), f"unknown {tag} {said}" + meant(str(options[tag]), mapping))
+                here = (*trail, tag)
+                said = repr(options[tag]) if isinstance(options[tag], str) else self._got(here, options[tag])
+                yield self._at(here, f"unknown {tag}: {said}" + meant(str(options[tag]), mapping))
             case {}:
                 yield self._at(trail, f"the key {tag!r} is missing; known: {', '.join(mapping)}")
             case _:
@@ -112,6 +111,15 @@ class _Walk:
 
     def _at(self, trail: Trail, text: str, of_key: bool = False) -> tuple[Trail, Mistake]:
         return trail, self._document.mistake(trail, text, of_key)
+
+
+def _validator(schema: dict[str, Any]) -> Any:
+    """JSON Schema takes 1.0 for an integer; we do not."""
+    from jsonschema import Draft202012Validator, validators  # 0.1 s: only where something is wrong
+
+    types = Draft202012Validator.TYPE_CHECKER.redefine("integer", lambda _, v: isinstance(v, int) and not isinstance(v, bool))
+    extend: Any = validators.extend
+    return extend(Draft202012Validator, type_checker=types)(schema)
 
 
 def _branch(branches: list[dict[str, Any]], value: Any) -> dict[str, Any]:

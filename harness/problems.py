@@ -28,11 +28,12 @@ FILLED: dict[str, Any] = {"name": "x", "duration": str(LONGEST), "cluster": {"ki
                           "workload": {"kind": "lock", "candidates": 50}}
 """What stands in for a part that is wrong, so that the others can be looked at: nothing that is said of those is then false."""
 
-Problem = tuple[Trail, str]
+Problem = tuple[Trail, str] | tuple[Trail, str, bool]
+"""The trail of the value to blame, what is wrong with it, and whether the key itself is meant."""
 
 
 def problems(scenario: Scenario) -> Iterator[Problem]:
-    """Every problem of a scenario that fits the schema: the trail of the value to blame, and what is wrong."""
+    """Every problem of a scenario that fits the schema."""
     here = world(scenario)
     yield from _lengths(scenario, ())
     yield from ((("cluster", key), text) for key, text in scenario.cluster.problems())
@@ -58,7 +59,7 @@ def _checks(scenario: Scenario) -> Iterator[Problem]:
         kinds[kind] = check
     for name, expected in scenario.expect.items():
         if name not in kinds and name != ALWAYS:
-            yield ("expect", name), f"{name} is not among the checks of this scenario" + meant(name, {**kinds, ALWAYS: None})
+            yield ("expect", name), f"{name} is not among the checks of this scenario" + meant(name, {**kinds, ALWAYS: None}), True
             continue
         found = kinds.get(name)
         for key, said in (("kinds", expected.kinds), ("levels", expected.levels)):
@@ -103,10 +104,10 @@ def explained(document: Document, fallback: str) -> str:
     bad = [trail for trail, _ in found]
     if (mended := _mended(document.data, bad)) is not None:
         scenario, numbers = mended
-        for trail, text in problems(scenario):
+        for trail, text, *of_key in problems(scenario):
             where = (trail[0], numbers[trail[0]][int(trail[1])], *trail[2:]) if trail[0] in numbers else trail
             if not any(_depends(where, other) for other in bad):
-                wrong.add(document.mistake(where, text))
+                wrong.add(document.mistake(where, text, *of_key))
     return "\n".join(map(str, sorted(wrong))) or f"{document.path}: {fallback}"
 
 

@@ -56,6 +56,8 @@ def load(path: Path, sets: Sequence[str] = ()) -> Scenario:
     document = Document(path, sets)
     try:
         scenario = msgspec.convert(document.data, Scenario, dec_hook=units.decode)
+        if not all("kind" in document.data[part] for part in ("cluster", "workload")):
+            raise msgspec.ValidationError("a kind is missing")  # msgspec asks for it only where there are several
     except msgspec.ValidationError as error:
         from diarchy.harness.problems import explained
         raise BadScenario(explained(document, str(error))) from None

@@ -53,19 +53,12 @@ def unlinked(target: str, peers: Peers, world: World) -> Iterator[tuple[str, str
 
 def _apart(target: str, peer: str, world: World) -> str | None:
     match hosts(target), hosts(peer):
-        case ("all", _) | (_, "all"):
-            return None if target != peer else "both ends are everything"
+        case "all", _:
+            return "`all` as the target leaves nobody on the other side; it can be the peers"
+        case _, "all":
+            return None
         case "node", "node":
-            if len(world.nodes) < 2:
-                return "one node alone has no peers"
-            if peer == "nodes" and target != "nodes":
-                return None
-            if {target, peer} in ({"leader", "follower"}, {"leader", "followers"}) or (
-                    target != peer and target in world.nodes and peer in world.nodes):
-                return None
-            if peer == "followers" and target in ("any", "follower", *world.nodes) and len(world.nodes) > 2:
-                return None
-            return f"{target} and {peer} may be the same node; give `nodes`, which means all the others"
+            return _same(target, peer, world)
         case ("candidate", "candidate"):
             return "candidates have no links to each other; they have links to the nodes and to the resource"
         case ("node", "resource") | ("resource", "node"):
@@ -73,3 +66,14 @@ def _apart(target: str, peer: str, world: World) -> str | None:
         case ("resource", "resource"):
             return "both ends are the resource"
     return None
+
+
+def _same(target: str, peer: str, world: World) -> str | None:
+    """Two targets among the nodes are sure to differ only where one of them is defined as the rest."""
+    if len(world.nodes) < 2:
+        return "one node alone has no peers"
+    rest = peer == "nodes" and target != "nodes"
+    known = target != peer and target in world.nodes and peer in world.nodes
+    led = {target, peer} in ({"leader", "follower"}, {"leader", "followers"})
+    many = peer == "followers" and target in ("any", "follower", *world.nodes) and len(world.nodes) > 2
+    return None if rest or known or led or many else f"{target} and {peer} may be the same node; give `nodes`, which means all the others"

@@ -42,23 +42,27 @@ class Partition(Schedule, frozen=True, tag="partition", tag_field="kind", forbid
             if self.target is None:
                 yield "target", "missing: whom to isolate"
             else:
-                yield from unlinked(self.target, self.peers or "nodes", world)
+                yield from unlinked(self.target, _peers(self.peers), world)
             return
         for key, given in (("target", self.target), ("peers", self.peers), ("direction", self.direction != "both")):
             if given:
                 yield key, f"the shape {self.shape} has no {key}; only isolate has"
-        least = 2 if self.shape in ("halves", "majority-minority") else 3
+        least = 2 if self.shape == "halves" else 3
         if len(world.nodes) < least:
             yield "shape", f"{self.shape} takes at least {least} nodes"
 
     def plan(self, world: World, dice: Random) -> Plan:
         def once() -> Once:
             if self.shape == "isolate" and self.target is not None:
-                links = yield from chosen(self.target, self.peers or "nodes", self.direction, world, self.within)
+                links = yield from chosen(self.target, _peers(self.peers), self.direction, world, self.within)
             else:
                 links = _shaped(self.shape, world, dice)
             return (Cut(links, self.how),)
         return scheduled(self, world, once)
+
+
+def _peers(peers: Peers | None) -> Peers:
+    return "nodes" if peers is None else peers
 
 
 def _shaped(shape: Shape, world: World, dice: Random) -> tuple[Link, ...]:

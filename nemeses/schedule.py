@@ -35,27 +35,30 @@ def scheduled(when: Schedule, world: World, once: Callable[[], Once], stays: boo
     Without `for` the faults last until the end of the run; with `stays` they are then not lifted at all. The time that look-ups
     take comes on top of `every`.
     """
-    if when.at is not None:
-        yield Until(when.at)
-    else:
-        yield Elected()
-        if when.after:
-            yield Wait(when.after)
+    yield from _begin(when)
     count = 0
     while True:
         faults = yield from once()
-        yield from faults
-        if when.for_ is not None:
-            yield Wait(when.for_)
-        elif not stays:
-            yield Until(world.duration)
+        for fault in faults:  # not `yield from`: the driver sends to every step, and a tuple takes nothing
+            yield fault
         if when.for_ is not None or not stays:
-            yield from (Lift(fault) for fault in reversed(faults))
+            yield Until(world.duration) if when.for_ is None else Wait(when.for_)
+            for fault in reversed(faults):
+                yield Lift(fault)
         count += 1
         if when.every is None or count == when.times:
             return
         if (rest := when.every - (when.for_ or 0)) > 0:
             yield Wait(rest)
+
+
+def _begin(when: Schedule) -> Plan:
+    if when.at is not None:
+        yield Until(when.at)
+        return
+    yield Elected()
+    if when.after:
+        yield Wait(when.after)
 
 
 def contradictions(when: Schedule, world: World, stays: bool = False) -> Iterator[tuple[str, str]]:
@@ -71,6 +74,9 @@ def contradictions(when: Schedule, world: World, stays: bool = False) -> Iterato
                       "leave `for` out to let it last to the end")
     if when.times is not None and when.every is None:
         yield "times", "needs `every`: how long from one to the next"
+    if when.every is not None and when.times is not None and begin + when.every * (when.times - 1) >= world.duration > begin:
+        fit = -(-(world.duration - begin) // when.every)
+        yield "times", f"only {fit} of {when.times} begin before the run ends ({Duration(world.duration)})"
     if when.every is not None and when.for_ is not None and when.for_ >= when.every:
         yield "for", f"{when.for_} is not shorter than `every` ({when.every}): it would begin again before it ends"
     if when.every is not None and when.for_ is None and not stays:

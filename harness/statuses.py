@@ -50,7 +50,10 @@ def internal(error: Exception) -> int:
     """A fault of diarchy itself: a line for the user, the traceback in a file for the report of it."""
     with tempfile.NamedTemporaryFile("w", prefix="diarchy-", suffix=".log", delete=False) as file:
         traceback.print_exception(error, file=file)
-    complain(f"internal error: {type(error).__name__}: {error}\nThe traceback is in {file.name}; please report it.")
+    cause: BaseException = error
+    while isinstance(cause, BaseExceptionGroup):
+        cause = cause.exceptions[0]
+    complain(f"internal error: {type(cause).__name__}: {cause}\nThe traceback is in {file.name}; please report it.")
     return 70
 
 

@@ -49,7 +49,7 @@ class Folder:
         """Remove the folder of a run that never began (no history): its logs stay if there are any."""
         if self.history.exists() and self.history.stat().st_size:
             return
-        for file in (self.history, self.scenario, self.command, self.database):
+        for file in (self.history, self.scenario, self.command, *self.path.glob(f"{self.database.name}*")):
             file.unlink(missing_ok=True)
         for empty in (self.logs, self.path, self.path.parent):
             if empty.exists() and not any(empty.iterdir()):

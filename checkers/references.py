@@ -67,10 +67,14 @@ def _unordered(history: History) -> Mask:
 
 
 def _doubled(history: History) -> Mask:
-    """In each process and claimant, an invoke right after an invoke (the ops without an invoke of their own left out)."""
+    """In each process and claimant, an invoke right after an invoke (the ops without an invoke of their own left out).
+
+    An observer learns only from the answer which boot of a node it asked: its process alone counts.
+    """
     doubled = np.zeros(len(history), dtype=bool)
     rows = np.flatnonzero(~history.f.is_("step-down", "tick", "stall", "ready", "exit", "protocol-error"))
-    codes = history.process.codes[rows].astype(np.int64) * (len(history.claimant.table) + 1) + history.claimant.codes[rows]
+    claimants = np.where(history.f.is_("observe"), -1, history.claimant.codes)
+    codes = history.process.codes[rows].astype(np.int64) * (len(history.claimant.table) + 1) + claimants[rows]
     order = rows[np.argsort(codes, kind="stable")]
     codes = np.sort(codes, kind="stable")
     invoke = history.type.is_("invoke")[order]

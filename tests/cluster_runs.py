@@ -20,7 +20,7 @@ DIARCHY = (sys.executable, "-m", "diarchy.harness")
 def diarchy(*words: object, cwd: Path = ROOT, **environment: str) -> subprocess.CompletedProcess[str]:
     """The command with these words, to its end."""
     return subprocess.run([*DIARCHY, *map(str, words)], cwd=cwd, env={**os.environ, **environment}, text=True,
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False, timeout=180)
+                          capture_output=True, check=False, timeout=180)
 
 
 def begin(*words: object, **environment: str) -> subprocess.Popen[str]:

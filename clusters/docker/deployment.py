@@ -202,7 +202,7 @@ class Deployment:
                     link_local=aliases)
         await self._run(spec)
         toxiproxy = Toxiproxy(self.network.toxiproxy)
-        await self.threads.call(self._await_toxiproxy, toxiproxy)
+        await self.threads.call(await_toxiproxy, toxiproxy)
         mesh = Mesh(toxiproxy, self.ledger, self.threads)
         routes = [self._peers(a, b, port) for a in self.nodes for b in self.nodes if a != b for port in self.kind.peers]
         # The host has no way to link-local addresses: a second proxy in front of each lets it send a question through the link.
@@ -221,19 +221,6 @@ class Deployment:
         container = await self.threads.call(containers.create, self.client, self.run, self._labels, self.network, spec)
         self.containers[spec.name] = container
         await self.threads.call(containers.start, self.client, container)
-
-    def _await_toxiproxy(self, toxiproxy: Toxiproxy) -> None:
-        deadline = time.monotonic() + READY_WITHIN_S
-        while True:
-            try:
-                toxiproxy.version()
-                return
-            except ToxiproxyError as error:
-                if time.monotonic() > deadline:
-                    raise ClusterError(
-                        f"toxiproxy does not answer at {toxiproxy.address} ({error}). This host must reach its containers' "
-                        "addresses: a remote engine, a rootless one or Docker Desktop does not let it") from error
-            time.sleep(0.02)
 
     def _peers(self, source: str, target: str, port: Port) -> Route:
         probe = f"{self.network.toxiproxy}:{self._next_port()}"
@@ -262,6 +249,21 @@ class Deployment:
 
     def _number(self, node: str) -> int:
         return self.nodes.index(node) + 1
+
+
+def await_toxiproxy(toxiproxy: Toxiproxy) -> None:
+    """Wait until a server that has just been started answers. Blocks."""
+    deadline = time.monotonic() + READY_WITHIN_S
+    while True:
+        try:
+            toxiproxy.version()
+            return
+        except ToxiproxyError as error:
+            if time.monotonic() > deadline:
+                raise ClusterError(
+                    f"toxiproxy does not answer at {toxiproxy.address} ({error}). This host must reach its containers' "
+                    "addresses: a remote engine, a rootless one or Docker Desktop does not let it") from error
+        time.sleep(0.02)
 
 
 @contextmanager

@@ -8,7 +8,8 @@ import msgspec
 from diarchy.clusters.cluster import ClusterError, Host
 from diarchy.clusters.docker import containers, packets
 from diarchy.clusters.docker.deployment import Deployment
-from diarchy.clusters.docker.mesh import Seen
+from diarchy.clusters.docker.mesh import Mesh
+from diarchy.clusters.docker.packets import Packets
 from diarchy.clusters.docker.probe import ask
 from diarchy.clusters.ledger import HostState, hosts_of, links_of
 from diarchy.history.faults import Cut, Fault, Kill, Link, Pause, Realised, asked
@@ -74,17 +75,16 @@ class Faults:
 
     async def _settle(self, fault: Fault) -> Realised:
         links = links_of(fault)
-        problems = await self._deployment.mesh.settle(links)
-        seen: list[Seen] = []
-        if isinstance(fault, Cut) and fault.how == "packets":
-            problems += await self._deployment.packets.settle(links)
-            seen.append(await self._deployment.packets.verify(links))
-        else:
-            seen.append(await self._deployment.mesh.verify(links))
-        if problems:
+        match fault:
+            case Cut(how="packets"):
+                engine: Mesh | Packets = self._deployment.packets
+            case _:
+                engine = self._deployment.mesh
+        if problems := await engine.settle(links):
             await self._toxiproxy_lives()
-        evidence = "; ".join([*problems, *(one.evidence for one in seen)])
-        return msgspec.structs.replace(asked(fault), bit=not problems and all(one.as_wanted for one in seen), evidence=evidence)
+        seen = await engine.verify(links)
+        evidence = "; ".join([*problems, seen.evidence])
+        return msgspec.structs.replace(asked(fault), bit=not problems and seen.as_wanted, evidence=evidence)
 
     async def _toxiproxy_lives(self) -> None:
         """ClusterError where Toxiproxy has ended, and all links with it."""

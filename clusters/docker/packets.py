@@ -56,7 +56,7 @@ class Packets:
         return [text for text in said if text]
 
     def forget(self, node: str) -> None:
-        """The node was killed: its namespace, and the rules in it, are gone. Follow with `settle` once it runs again."""
+        """The node was started anew: its namespace, and the rules in it, are gone. Follow with `settle`."""
         self._containers.pop(node, None)
 
     async def verify(self, links: Iterable[Link]) -> Seen:
@@ -87,19 +87,23 @@ class Packets:
         return f"{rule.chain} {side} {shlex.quote(self._alias(rule.node, rule.peer))}/32 -j DROP"
 
     def _look(self, node: str, peer: str) -> Seen:
+        if self._ledger.host(node) == "dead":
+            return Seen(True, f"{node} is dead: there is nothing to drop")
         container = self._containers.get(node)
-        want = [self._specification(rule) for rule in self._wanted(node) if rule.peer == peer]
+        want = sorted(self._specification(rule) for rule in self._wanted(node) if rule.peer == peer)
         if container is None:
-            return Seen(not want, f"{node}: no rules" if not want else f"{node} is not running: no rules to read back")
+            return Seen(not want, f"{node} to {peer}: no rules")
         try:
             _, listed = self._execute(container, (*SHELL, f"{IPTABLES} -S"))
-            connected, _ = self._execute(container, (*SHELL, CONNECT.format(address=self._alias(node, peer), port=self._port)))
+            command = CONNECT.format(address=self._alias(node, peer), port=self._port)
+            connected = self._execute(container, (*SHELL, command))[0] == 0
         except ClusterError as error:
-            return Seen(False, f"{node}: {error}")
-        here = [line for line in listed.splitlines() if line.startswith("-A") and f" {self._alias(node, peer)}/32 " in line]
-        as_read = sorted(line.removeprefix("-A ") for line in here) == sorted(want)
-        text = f"{node} to {peer}: {len(here)} rules read back, {'connected' if connected == 0 else 'no connection'}"
-        return Seen(as_read and (connected != 0) == bool(want), text)
+            return Seen(False, f"{node} to {peer}: {error}")
+        here = sorted(line.removeprefix("-A ") for line in listed.splitlines() if f" {self._alias(node, peer)}/32 " in line)
+        if self._ledger.host(peer) == "dead":
+            return Seen(here == want, f"{node} to {peer}: {len(here)} rules read back; {peer} is dead, so no connection is tried")
+        text = f"{node} to {peer}: {len(here)} rules read back, {'connected' if connected else 'no connection'}"
+        return Seen(here == want and connected != bool(want), text)
 
 
 def unsupported(links: Iterable[Link], nodes: tuple[str, ...]) -> ClusterError | None:

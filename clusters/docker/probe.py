@@ -16,8 +16,8 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 def http_get(path: str) -> bytes:
-    """A question for servers that speak HTTP."""
-    return f"GET {path} HTTP/1.0\r\nHost: diarchy\r\n\r\n".encode()
+    """A question for servers that speak HTTP. They keep the connection, so that its end is never taken for the link's doing."""
+    return f"GET {path} HTTP/1.1\r\nHost: diarchy\r\n\r\n".encode()
 
 
 async def ask(address: str, question: bytes, within_s: float) -> Answer:

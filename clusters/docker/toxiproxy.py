@@ -4,12 +4,14 @@ The package keeps host and port in a class that its modules name globally, so on
 each server a copy of the package's classes, whose methods see a consumer of that server's own in that place.
 """
 from collections.abc import Sequence
+from contextlib import suppress
 from types import FunctionType
 from typing import Any
 
 import msgspec
 
 API_PORT = 8474
+CONNECT_S = 1.0
 TIMEOUT_S = 5.0
 REMOVAL_TIMEOUT_S = 20.0
 """Removing a toxic that holds bytes for a connection that is gone takes the server up to 5 s for each chunk held."""
@@ -17,6 +19,10 @@ REMOVAL_TIMEOUT_S = 20.0
 
 class ToxiproxyError(Exception):
     """The server did not do what was asked, or nobody knows whether it did; the text says what, and the answer."""
+
+
+class Missing(ToxiproxyError):
+    """The server has no such proxy or toxic."""
 
 
 class Toxic(msgspec.Struct, frozen=True, order=True):
@@ -72,12 +78,8 @@ class Toxiproxy:
 
     def remove(self, proxy: str, toxic: Toxic) -> None:
         """Remove the toxic; no error where it is not there."""
-        from toxiproxy.exceptions import NotFound
-
-        try:
+        with suppress(Missing):
             self._known[proxy].destroy_toxic(toxic.name)
-        except NotFound:
-            return
 
     def toxics(self, proxy: str) -> frozenset[Toxic]:
         """The toxics that the server has on the proxy now."""
@@ -120,11 +122,11 @@ def _consumer(host: str, port: int) -> Any:
 
     def ask(method: str, url: str, timeout: float, **more: Any) -> Any:
         try:
-            response = validate_response(session.request(method, f"http://{host}:{port}{url}", timeout=timeout, **more))
+            response = validate_response(session.request(method, f"http://{host}:{port}{url}", timeout=(CONNECT_S, timeout), **more))
         except requests.RequestException as error:
             raise ToxiproxyError(f"toxiproxy at {host}:{port}: {method} {url}: {error}") from error
-        except NotFound:
-            raise
+        except NotFound as error:
+            raise Missing(f"toxiproxy at {host}:{port}: {method} {url}: not found") from error
         except Exception as error:  # the package's own errors have no base but Exception
             raise ToxiproxyError(f"toxiproxy at {host}:{port}: {method} {url}: {error}") from error
         if not response.ok:

@@ -4,6 +4,7 @@ aiohttp takes 0.17 s to import, twice what the rest of a candidate needs to star
 leaves. A holder of a lease must look at its clock just then.
 """
 import asyncio
+import os
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from types import TracebackType
 
@@ -80,7 +81,7 @@ class Http:
         try:
             return _Connection(*await asyncio.open_connection(self._host, self._port))
         except OSError as error:
-            raise Unreachable(f"{self.address}: {error.strerror or error}") from None
+            raise Unreachable(f"{self.address}: {os.strerror(error.errno) if error.errno else error}") from None
 
 
 class _Connection:

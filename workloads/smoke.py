@@ -3,22 +3,21 @@ import asyncio
 
 import msgspec
 
-from diarchy.clusters.stores import Refused
 from diarchy.history.op import Recorder
-from diarchy.workloads.writer import HttpWriter
+from diarchy.workloads.writer import Fenced, HttpWriter
 
 TIMEOUT_S = 2.0
 
 
 async def smoke(resource: str, recorder: Recorder, token: int) -> None:
-    """Process `smoke` writes with a token that is known to be stale: `ok` if the resource took it, `fail` if it refused,
-    `info` if nobody knows."""
+    """Process `smoke` writes with a token that is known to be stale: `ok` if the resource took it, `fail` if its fence refused
+    it. All else is `info`: a resource that cannot be reached proves nothing about its fence."""
     writer, id = HttpWriter(resource), f"smoke-{recorder.count}"
     recorder.append("smoke", "invoke", "write", id=id, token=token, value="stale")
     try:
         async with asyncio.timeout(TIMEOUT_S):
             answer = await writer.write(id, token, "stale")
-    except Refused as error:
+    except Fenced as error:
         recorder.append("smoke", "fail", "write", id=id, token=token, error=str(error))
     except Exception as error:
         recorder.append("smoke", "info", "write", id=id, token=token, error=f"{type(error).__name__}: {error}")

@@ -72,13 +72,24 @@ def test_started_once_found_the_second_time_and_stopped(place: Place) -> None:
 
 def test_what_a_killed_engine_left_is_cleared_away(place: Place) -> None:
     assert place.run("start").returncode == 0
-    engine, containerd = int(place.pidfile.read_text()), int(place.containerd.read_text())
-    os.kill(engine, signal.SIGKILL)
-    assert alive(containerd), "the orphan that this test is about"
+    os.kill(int(place.pidfile.read_text()), signal.SIGKILL)
     again = place.run("start")
     assert again.returncode == 0, again.stdout + again.stderr
-    assert not alive(containerd)
+    assert alive(int(place.pidfile.read_text()))
     assert place.run("answers").returncode == 0
+
+
+def test_an_orphaned_containerd_is_ended(place: Place) -> None:
+    """It would hold the socket that the new engine's own containerd wants."""
+    impostor = place.folder / "containerd"
+    shutil.copy(shutil.which("sleep") or "sleep", impostor)
+    with subprocess.Popen([impostor, "60"]) as orphan:
+        place.containerd.parent.mkdir(parents=True)
+        place.containerd.write_text(f"{orphan.pid}\n")
+        started = place.run("start")
+        assert started.returncode == 0, started.stdout + started.stderr
+        assert orphan.wait(timeout=5) == -signal.SIGTERM
+        assert alive(int(place.containerd.read_text()))
 
 
 def test_pid_files_that_name_a_stranger_harm_neither(place: Place) -> None:

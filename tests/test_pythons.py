@@ -38,7 +38,8 @@ def environment(version: str, program: str) -> Path:
 
 def succeed(*command: str) -> str:
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=900, check=False)
-    assert done.returncode == 0, f"{' '.join(command)}:\n{done.stdout[-8000:]}"
+    if done.returncode:
+        pytest.fail(f"{' '.join(command)} ended with status {done.returncode}:\n{done.stdout[-12000:]}", pytrace=False)
     return done.stdout
 
 
@@ -53,5 +54,6 @@ def test_the_suite_passes_on(version: str) -> None:
     program = interpreter(version)
     if program is None:
         pytest.skip(f"no Python {version} on this machine")
-    said = succeed(str(environment(version, program)), "-m", "pytest", "--quiet", "-m", "not docker and not browser and not pythons")
+    wanted = ["-m", "not docker and not browser and not pythons", "--ignore", "tests/test_ci_engine.py"]
+    said = succeed(str(environment(version, program)), "-m", "pytest", "--quiet", *wanted)
     assert " passed" in said

@@ -51,10 +51,10 @@ def _stars(pairs: list[Link], arrow: str) -> list[str]:
         source, targets = max(out.items(), key=lambda item: len(item[1]))
         sink, sources = max(in_.items(), key=lambda item: len(item[1]), default=("", []))
         if len(sources) > len(targets):
-            parts.append(f"{some(sources)} {arrow} {sink}")
+            parts.append(f"{some(sorted(sources))} {arrow} {sink}")
             pairs = [(a, b) for a, b in pairs if b != sink]
         else:
-            parts.append(f"{source} {arrow} {some(targets)}")
+            parts.append(f"{source} {arrow} {some(sorted(targets))}")
             pairs = [(a, b) for a, b in pairs if not ((a == source and b in targets) or (b == source and a in targets))]
     return parts
 

@@ -143,7 +143,7 @@ def judged(history: History, *, violation: bool = False) -> Verdict:
         fails=violation)
     possible = Finding("possible", "c1#1 and c2#1 overlapped for 15.0 ms within the grace of 250.0 ms after waking.", "attempted",
                        ("c1#1", "c2#1"), 12_015 * MS, 12_030 * MS, (resume, acquires[1]))
-    gaps = (Finding("gap", "Nobody led from 6.020 s to 8.062 s, 2.042 s: c1#1 was paused (op %d)." % pause, None, (), 6020 * MS, 8062 * MS, (pause, acquires[1])),
+    gaps = (Finding("gap", f"Nobody led from 6.020 s to 8.062 s, 2.042 s: c1#1 was paused (op {pause}).", None, (), 6020 * MS, 8062 * MS, (pause, acquires[1])),
             Finding("gap", "Nobody led from 13.800 s to 15.962 s, 2.162 s: c2#1 was killed.", None, (), 13_800 * MS, 15_962 * MS, (acquires[2],)))
     overlap = Check("overlap", "violation" if violation else "valid", (frozen, possible),
                     {"tenures": 3, "overlaps": {"frozen": 1, "possible": 1}, "longest_ns": 3953 * MS, "belief_ns": {"total": 3968 * MS}})

@@ -2,6 +2,7 @@
 import asyncio
 import time
 from collections.abc import Callable
+from itertools import pairwise
 
 from recipe_stage import MS, Faulty, Memory, MemoryStore, S, Scene, Stage
 
@@ -214,8 +215,7 @@ def test_a_resigning_leader_waits_for_its_write_under_way(play: Play) -> None:
         stage.begin("c1")
         await stage.op("write", "ok")
         stage.writers["c1"].hold.clear()
-        open_ = stage.where("write", "invoke")[-1]
-        await stage.until(lambda: (open_ := stage.where("write", "invoke")[-1]).index > stage.where("write", "ok")[-1].index)
+        await stage.until(lambda: stage.where("write", "invoke")[-1].index > stage.where("write", "ok")[-1].index)
         open_ = stage.where("write", "invoke")[-1]
         stage.recipes["c1"].stop()
         stage.writers["c1"].hold.set()
@@ -237,7 +237,7 @@ def test_the_queue_is_served_in_its_order(play: Play) -> None:
         await stage.op("acquire", "ok", "c1")
         # Longer than the TTL: who waits keeps its place alive.
         await stage.op("renew", "ok", "c1", number=6)
-        for leader, follower in zip(names, names[1:], strict=False):
+        for leader, follower in pairwise(names):
             await stage.stop(leader)
             await stage.op("acquire", "ok", follower)
         acquired = stage.where("acquire", "ok")

@@ -15,8 +15,8 @@ from diarchy.history.injected import Injected, name
 class Change(msgspec.Struct, frozen=True):
     """One claimant followed another, or itself by a new tenure.
 
-    `vacated` is when the deposed one's claim had ended as the history knows it: the earliest of its release's `invoke`, its kill's and
-    its last `until`. `seen` is when that was noticed: the first acquire `invoke` of anybody from then on, but no later than the
+    `vacated` is when the deposed one's claim had ended as the history knows it: the `invoke` of its release, if that was answered
+    `ok`, else its last `until`. `seen` is when that was noticed: the first acquire `invoke` of anybody from then on, but no later than the
     successor's own, whose attempt may have begun before (a lock that a crash freed). `wrote` is the resource's record of the
     successor's first accepted write.
     """
@@ -32,7 +32,7 @@ class Change(msgspec.Struct, frozen=True):
     near: bool
     """Whether any fault was in force, or had been lifted no longer than `near` ago, between `vacated` and `acquired`."""
     released: bool
-    """Whether the deposed one gave its office back."""
+    """Whether the deposed one gave its office back, and was answered."""
 
     @property
     def parts(self) -> dict[str, int] | None:
@@ -50,20 +50,22 @@ def changes(history: History, held: Sequence[Holding], faults: Sequence[Injected
     """Each change from one stay in office (in the order of acquire) to the next."""
     asked = [int(history.time[row]) for row in history.where("acquire", type="invoke")]
     bit = [fault for fault in faults if fault.bit]
-    return [_change(history, before, after, asked, bit, near) for before, after in pairwise(held)]
+    given = {int(history.tenure[row]) for row in history.where("release", type="ok")}
+    return [_change(history, before, after, asked, bit, near, given) for before, after in pairwise(held)]
 
 
-def _change(history: History, before: Holding, after: Holding, asked: list[int], bit: list[Injected], near: int) -> Change:
+def _change(history: History, before: Holding, after: Holding, asked: list[int], bit: list[Injected], near: int,
+            given: set[int]) -> Change:
     last = before.tenures[-1]
     untils = [int(history.until[row]) for tenure in before.tenures for row in tenure.grants if history.get("until", row) is not None]
-    ends = [last.released, last.killed, max(untils, default=last.belief.end)]
-    vacated = min(*(end for end in ends if end is not None), after.acquired)
+    released = last.released if last.id in given else None
+    vacated = min(max(untils, default=last.belief.end) if released is None else released, after.acquired)
     first = bisect_left(asked, vacated)
     seen = min(asked[first] if first < len(asked) else after.invoked, after.invoked)
     wrote = int(history.time[after.accepted[0]]) if after.accepted else None
     own = [fault for fault in bit if before.acquired <= fault.start <= after.acquired]
     return Change(before, after, vacated, seen, after.acquired, wrote, own[-1] if own else None,
-                  any(fault.start <= after.acquired and fault.end + near >= vacated for fault in bit), last.release is not None)
+                  any(fault.start <= after.acquired and fault.end + near >= vacated for fault in bit), released is not None)
 
 
 def failovers(history: History, found: Sequence[Change]) -> dict[str, Any]:

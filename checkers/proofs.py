@@ -35,7 +35,7 @@ def of_piece(history: History, lives: Mapping[str, Life], pair: Pair, piece: Pie
     """Why a piece of an overlap is of its kind. `spans` are all the pieces of this kind."""
     a, b = pair.a, pair.b
     return joined([
-        Proof(f"{a.claimant} and {b.claimant} were both in office for {seconds(total(spans))}, {_when(spans)}: {MEANING[piece.kind]}.",
+        Proof(f"{a.claimant} and {b.claimant} both claimed to lead for {seconds(total(spans))}, {_when(spans)}: {MEANING[piece.kind]}.",
               ()),
         _acquired(history, a), _claim(history, lives, a, piece.a, piece, grace),
         _acquired(history, b), _claim(history, lives, b, piece.b, piece, grace),

@@ -129,7 +129,7 @@ def doctor(json: Json = False) -> int:
 @app.command()
 def clean() -> int:
     """Remove the containers and networks of runs whose harness is dead. Those of living runs stay."""
-    from diarchy.clusters.docker.engine import connect
+    from diarchy.clusters.docker.images import connect
     from diarchy.clusters.docker.sweep import sweep
     removed = sweep(connect())
     for line in removed:

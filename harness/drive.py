@@ -29,7 +29,7 @@ class Driver:
         self._now, self._cluster, self._recorder, self._dice = now, cluster, recorder, dice
         self._closing, self._claimant = closing, claimant
         self._active: list[tuple[Fault, int]] = []
-        self._began = recorder.now()
+        self._began = self._mark = recorder.now()
 
     async def run(self, plan: Plan) -> None:
         """Walk the plan to its end, or to the closing; then lift what it left. A kill that the plan did not mean to undo stays."""
@@ -52,12 +52,15 @@ class Driver:
     async def _do(self, step: Step) -> tuple[str, ...]:
         match step:
             case Until(time):
-                await self._wait((self._began + time - self._recorder.now()) / 1e9)
+                self._mark = self._began + time
+                await self._wait((self._mark - self._recorder.now()) / 1e9)
             case Wait(time):
-                await self._wait(time / 1e9)
+                self._mark += time
+                await self._wait((self._mark - self._recorder.now()) / 1e9)
             case Elected():
                 while not self._now.leaders() and not self._closing.is_set():
                     await self._wait(POLL_S)
+                self._mark = self._recorder.now()
             case Find(target, within):
                 return await self._find(target, within)
             case Lift(fault):
@@ -83,6 +86,7 @@ class Driver:
         return names
 
     async def _apply(self, fault: Fault) -> None:
+        self._mark = self._recorder.now()
         ask = asked(fault)
         if ask.host is not None:
             ask = msgspec.structs.replace(ask, host=self._claimant(ask.host))
@@ -91,6 +95,7 @@ class Driver:
         await self._complete(APPLIED[type(fault)], self._cluster.apply(fault), None)
 
     async def _lift(self, fault: Fault, index: int) -> None:
+        self._mark = self._recorder.now()
         self._active.remove((fault, index))
         ask = msgspec.structs.replace(asked(fault), lifts=index)
         if ask.host is not None:

@@ -84,7 +84,7 @@ class Run:
         def plain(value: object) -> Any:
             return msgspec.to_builtins(value, enc_hook=units.encode)
 
-        return Setup(version=self.version, scenario=s.name, seed=self.seed, cluster=s.cluster.__struct_config__.tag,
+        return Setup(version=self.version, scenario=s.name, seed=self.seed, cluster=str(s.cluster.__struct_config__.tag),
                      nodes=self.cluster.nodes, candidates=self.candidates, quorum=self.cluster.quorum, ttl=int(s.workload.ttl),
                      fence=s.workload.fence, tokens=s.cluster.tokens, authority=s.cluster.authority, real=s.cluster.real,
                      tolerance=crew.tolerance, grace=grace_ns(s.workload.ttl, s.cluster.real), nemeses=len(s.nemeses),

@@ -22,7 +22,8 @@ class Elected(msgspec.Struct, frozen=True):
 
 
 class Wait(msgspec.Struct, frozen=True):
-    """Wait this long, in ns."""
+    """Wait this long, in ns, counted from when the last fault or lift was begun (what its verification takes does not prolong
+    it), else from the end of the last wait."""
 
     time: int
 

@@ -20,7 +20,7 @@ class Etcd(msgspec.Struct, frozen=True, tag="etcd", tag_field="kind", forbid_unk
     image: Annotated[str | None, msgspec.Meta(description="image reference; see `diarchy images`")] = None
 
     store: ClassVar[str] = "etcd"
-    authority: ClassVar[str] = "lease"
+    authority: ClassVar[Literal["lease", "term", "none"]] = "lease"
     tokens: ClassVar[bool] = True
     real: ClassVar[bool] = True
     supports: ClassVar[frozenset[type]] = frozenset({Cut, Slow, Stall, Reset, Pause, Kill})

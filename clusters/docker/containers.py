@@ -67,9 +67,9 @@ def create(client: "DockerClient", run: str, labels: dict[str, str], network: Ne
     return str(made["Id"])
 
 
-def start(client: "DockerClient", container: str) -> State:
-    """Start the container; its state just afterwards."""
-    with asking("starting a container"):
+def start(client: "DockerClient", container: str, name: str = "a container") -> State:
+    """Start the container; its state just afterwards. `name` is for errors."""
+    with asking(f"starting {name}"):
         client.api.start(container)
     return inspect(client, container)
 

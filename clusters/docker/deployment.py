@@ -1,7 +1,7 @@
 """One run's network, Toxiproxy and servers in containers, whatever the servers are: made, linked, removed."""
 import asyncio
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -60,6 +60,7 @@ class Deployment:
         self._endpoints: dict[str, Endpoints] = {}
         self._images: dict[str, str] = {}
         self._port = FIRST_PORT
+        self._making = False
         self._client: DockerClient | None = None
         self._network: network.Network | None = None
         self._mesh: Mesh | None = None
@@ -112,6 +113,7 @@ class Deployment:
         for line in await self.threads.call(self._sweep):
             progress(line)
         progress("making the network")
+        self._making = True
         self._network = await self.threads.call(network.create, self.client, self.run, self._labels)
 
     async def start(self, servers: Sequence[Spec], progress: Progress) -> None:
@@ -120,10 +122,13 @@ class Deployment:
         The servers' `image`, `address` and `hosts` are filled in here.
         """
         progress("starting toxiproxy and " + ", ".join(spec.name for spec in servers))
-        async with asyncio.TaskGroup() as group:
-            proxy = group.create_task(self._start_toxiproxy())
-            for spec in servers:
-                group.create_task(self._start_server(spec))
+        try:
+            async with asyncio.TaskGroup() as group:
+                proxy = group.create_task(self._start_toxiproxy())
+                for spec in servers:
+                    group.create_task(self._start_server(spec))
+        except ExceptionGroup as errors:
+            raise errors.exceptions[0] from errors
         self._mesh = proxy.result()
 
     async def link(self, candidates: Sequence[str], resource: str) -> None:
@@ -183,13 +188,12 @@ class Deployment:
     def stop_now(self, drain_s: float = 1.0) -> list[str]:
         """The same without asyncio, for a signal handler. What a call under way makes after `drain_s` is left to the next sweep."""
         self.threads.close()
-        self.threads.drain(drain_s)
-        if self._client is None:
+        if self._client is None or not self._making:
             return []
+        self.threads.drain(drain_s)
         with asking("removing the run's containers"):
             removed = sweep(self._client, only=self.run)
         self._client.close()
-        self._client = None
         return removed
 
     def _sweep(self) -> list[str]:
@@ -202,7 +206,12 @@ class Deployment:
                     link_local=aliases)
         await self._run(spec)
         toxiproxy = Toxiproxy(self.network.toxiproxy)
-        await self.threads.call(await_toxiproxy, toxiproxy)
+        try:
+            await self.threads.call(await_toxiproxy, toxiproxy, lambda: self._running("toxiproxy"))
+        except ClusterError as error:
+            if "toxiproxy" in await self.ended():
+                raise ClusterError(f"toxiproxy ended while starting:\n{await self.failing(['toxiproxy'])}") from error
+            raise
         mesh = Mesh(toxiproxy, self.ledger, self.threads)
         routes = [self._peers(a, b, port) for a in self.nodes for b in self.nodes if a != b for port in self.kind.peers]
         # The host has no way to link-local addresses: a second proxy in front of each lets it send a question through the link.
@@ -220,7 +229,10 @@ class Deployment:
     async def _run(self, spec: Spec) -> None:
         container = await self.threads.call(containers.create, self.client, self.run, self._labels, self.network, spec)
         self.containers[spec.name] = container
-        await self.threads.call(containers.start, self.client, container)
+        await self.threads.call(containers.start, self.client, container, spec.name)
+
+    def _running(self, name: str) -> bool:
+        return containers.inspect(self.client, self.containers[name]).running
 
     def _peers(self, source: str, target: str, port: Port) -> Route:
         probe = f"{self.network.toxiproxy}:{self._next_port()}"
@@ -251,15 +263,15 @@ class Deployment:
         return self.nodes.index(node) + 1
 
 
-def await_toxiproxy(toxiproxy: Toxiproxy) -> None:
-    """Wait until a server that has just been started answers. Blocks."""
+def await_toxiproxy(toxiproxy: Toxiproxy, running: Callable[[], bool] = lambda: True) -> None:
+    """Wait until a server that has just been started answers, as long as it is `running`. Blocks. Raises ClusterError."""
     deadline = time.monotonic() + READY_WITHIN_S
     while True:
         try:
             toxiproxy.version()
             return
         except ToxiproxyError as error:
-            if time.monotonic() > deadline:
+            if time.monotonic() > deadline or not running():
                 raise ClusterError(
                     f"toxiproxy does not answer at {toxiproxy.address} ({error}). This host must reach its containers' "
                     "addresses: a remote engine, a rootless one or Docker Desktop does not let it") from error

@@ -2,7 +2,7 @@
 import asyncio
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from typing import Any, ParamSpec, TypeVar
 
@@ -10,8 +10,6 @@ from diarchy.clusters.cluster import ClusterError, NoEngine
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-THREADS = 16
 
 
 @contextmanager
@@ -32,30 +30,43 @@ def asking(doing: str) -> Iterator[None]:
 
 class Threads:
     """Threads for the blocking calls of one run. A call whose caller was cancelled runs on: `drain` waits for such calls,
-    after `close` has refused new ones."""
+    after `close` has refused new ones. They are daemons, so that none of them (a pull, say) can hold up the end of the process."""
 
     def __init__(self) -> None:
-        self._pool = ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="diarchy-cluster")
         self._pending: set[Future[Any]] = set()
         self._lock = threading.Lock()
         self._closed = False
 
     async def call(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """The function's result, run in a thread. ClusterError where the run is being stopped."""
+        future: Future[T] = Future()
+        future.set_running_or_notify_cancel()
         with self._lock:
             if self._closed:
                 raise ClusterError("the cluster is being stopped")
-            future = self._pool.submit(function, *args, **kwargs)
             self._pending.add(future)
-        future.add_done_callback(self._pending.discard)
+
+        def work() -> None:
+            try:
+                result = function(*args, **kwargs)
+            except BaseException as error:
+                future.set_exception(error)
+            else:
+                future.set_result(result)
+            finally:
+                with self._lock:
+                    self._pending.discard(future)
+
+        threading.Thread(target=work, name=f"cluster-{getattr(function, '__name__', 'call')}", daemon=True).start()
         return await asyncio.wrap_future(future)
 
     def close(self) -> None:
-        """Refuse new calls, and drop those that have not begun."""
+        """Refuse new calls."""
         with self._lock:
             self._closed = True
-        self._pool.shutdown(wait=False, cancel_futures=True)
 
     def drain(self, within_s: float) -> bool:
         """Wait for the calls under way; whether all have ended."""
-        return not wait(list(self._pending), timeout=within_s).not_done
+        with self._lock:
+            pending = list(self._pending)
+        return not wait(pending, timeout=within_s).not_done

@@ -101,11 +101,12 @@ class Faults:
         act = self._host if name in self._hosts else self._node
         told: list[str] = []
         for step in steps:
+            # Noted before it is done: if this is cancelled meanwhile, what is under way in a thread is still done.
+            self._states[name], before = _REACHED[step], self._states.get(name, "up")
             realised = await act(name, step)
             told.append(realised.evidence)
-            if realised.bit or step == "start":
-                self._states[name] = _REACHED[step]
             if not realised.bit:
+                self._states[name] = "up" if step == "start" else before
                 break
         return msgspec.structs.replace(realised, evidence="; ".join(told))
 

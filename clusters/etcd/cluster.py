@@ -45,7 +45,7 @@ class EtcdCluster:
     async def start(self, progress: Progress) -> None:
         """Returns when all servers agree on a leader and a write was acknowledged."""
         self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=TIMEOUT_S), trust_env=False)
-        await self._deployment.start([self._server(node) for node in self.nodes], progress)
+        await self._deployment.start([self.server(node) for node in self.nodes], progress)
         progress("waiting for etcd to elect")
         await self._elected()
 
@@ -139,7 +139,8 @@ class EtcdCluster:
     def _client(self, node: str) -> str:
         return f"{self._deployment.address(node)}:{CLIENT}"
 
-    def _server(self, node: str) -> Spec:
+    def server(self, node: str) -> Spec:
+        """How one server is started; image and addresses are the deployment's."""
         milliseconds = {"--heartbeat-interval": self.options.heartbeat, "--election-timeout": self.options.election}
         return Spec(
             name=node, image="", entrypoint=("etcd",),

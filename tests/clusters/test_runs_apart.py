@@ -15,7 +15,7 @@ import pytest
 
 from diarchy.clusters.cluster import ClusterError, NoEngine
 from diarchy.clusters.docker import engine as engine_module
-from diarchy.clusters.docker import network, owner
+from diarchy.clusters.docker import images, network, owner
 from diarchy.clusters.docker.sweep import sweep
 from diarchy.clusters.etcd.options import Etcd
 from diarchy.history.faults import Cut, Pause
@@ -136,12 +136,16 @@ def test_two_sweeps_at_once_agree(engine: Any, run: str) -> None:
 
 
 @pytest.mark.docker
-@pytest.mark.parametrize("after_s", [0.02, 0.2, 0.5, 0.9, 1.5])
+@pytest.mark.parametrize("after_s", [0.02, 0.15, 0.25, 0.4, 0.7, 1.1, 1.7])
 def test_a_start_cancelled_midway_leaves_nothing(engine: Any, run: str, after_s: float) -> None:
     async def check() -> None:
         cluster = Etcd().build(run, 1)
-        await cluster.prepare(quiet)
-        task = asyncio.ensure_future(cluster.start(quiet))
+
+        async def begin() -> None:
+            await cluster.prepare(quiet)
+            await cluster.start(quiet)
+
+        task = asyncio.ensure_future(begin())
         await asyncio.sleep(after_s)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -164,7 +168,7 @@ def test_stop_now_in_the_middle_of_a_start_leaves_nothing(engine: Any, run: str)
         await asyncio.sleep(0.5)
         cluster.stop_now()
         assert things(engine, run) == []
-        with pytest.raises((ClusterError, ExceptionGroup, asyncio.CancelledError)):
+        with pytest.raises(ClusterError):
             await task
         await cluster.stop()
 
@@ -201,6 +205,28 @@ def test_a_server_that_ends_at_once_is_named_with_its_last_words(engine: Any, ru
         finally:
             await cluster.stop()
         assert "election-timeout" in (tmp_path / "n1.log").read_text(encoding="utf-8")
+
+    asyncio.run(check())
+
+
+@pytest.mark.docker
+@pytest.mark.parametrize(("image", "text"), [("helper", r"(?s)toxiproxy ended while starting.*applet not found"),
+                                             ("etcd", "starting toxiproxy: .*executable file not found")])
+def test_a_toxiproxy_that_does_not_run_is_named_with_its_last_words(
+        engine: Any, run: str, monkeypatch: pytest.MonkeyPatch, image: str, text: str) -> None:
+    """Other images in its place: the one ends at once, the other cannot even be started."""
+    monkeypatch.setenv("DIARCHY_IMAGE_TOXIPROXY", images.reference(image))
+
+    async def check() -> None:
+        cluster = Etcd(nodes=2).build(run, 1)
+        try:
+            await cluster.prepare(quiet)
+            began = time.monotonic()
+            with pytest.raises(ClusterError, match=text):
+                await cluster.start(quiet)
+            assert time.monotonic() - began < 10
+        finally:
+            await cluster.stop()
 
     asyncio.run(check())
 

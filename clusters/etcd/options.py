@@ -1,6 +1,6 @@
 """What a scenario may say of an etcd cluster."""
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import msgspec
 

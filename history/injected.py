@@ -133,13 +133,14 @@ def _realised(value: object) -> Realised | None:
 
 
 def _lifted_by(act: _Act, applied: list[_Act]) -> list[_Act]:
-    """The faults that this op lifts: the one it names, else those still open on its host or its links."""
+    """The faults that this op lifts: the one it names, else those still open on its host or its links, its own process's first."""
     if act.lifts is not None:
         return [fault for fault in applied if fault.op == act.lifts]
     same = [fault for fault in applied if fault.f in UNDOES[act.f] and fault.healed is None]
-    if act.host is not None:
-        return [fault for fault in same if fault.host is not None and name(fault.host) == name(act.host)]
     mine = [fault for fault in same if fault.process == act.process]
+    if act.host is not None:
+        same, mine = ([fault for fault in part if fault.host is not None and name(fault.host) == name(act.host)] for part in (same, mine))
+        return mine or same
     return [fault for fault in mine if not act.links or set(fault.links) <= set(act.links)]
 
 

@@ -132,9 +132,9 @@ def network(client: "DockerClient") -> Iterator[Finding]:
     """What a run asks of the engine's network, rehearsed with two containers."""
     from diarchy.harness.rehearsal import rehearse
 
-    for path in rehearse(client):
-        state: Literal["ok", "missing"] = "missing" if path.problem else "ok"
-        yield Finding(path.name, state, path.problem or path.seen, path.remedy, needed=True)
+    for route in rehearse(client):
+        state: Literal["ok", "missing"] = "missing" if route.problem else "ok"
+        yield Finding(route.name, state, route.problem or route.seen, route.remedy, needed=True)
 
 
 def leftovers(client: "DockerClient") -> Finding:

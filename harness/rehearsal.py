@@ -22,7 +22,7 @@ WITHIN_S = 5.0
 ON_THIS_HOST = "run diarchy on the host of the engine itself: neither in a virtual machine beside it nor with a rootless engine"
 
 
-class Path(msgspec.Struct, frozen=True):
+class Route(msgspec.Struct, frozen=True):
     """One way that bytes must be able to go; `problem` is empty where they did."""
 
     name: str
@@ -31,8 +31,8 @@ class Path(msgspec.Struct, frozen=True):
     remedy: str
 
 
-def rehearse(client: "DockerClient", asked: str = ALIAS) -> list[Path]:
-    """Try the paths of a run; `asked` is the alias that is called. Raises ClusterError where the engine cannot even make a network and containers."""
+def rehearse(client: "DockerClient", asked: str = ALIAS) -> list[Route]:
+    """Try the routes of a run; `asked` is the alias that is called. Raises ClusterError where the engine cannot even make a network and containers."""
     run = f"doctor-{os.getpid()}-{secrets.token_hex(3)}"
     try:
         network = networks.create(client, run, owner.current().labels(run))
@@ -63,12 +63,12 @@ def _start(client: "DockerClient", run: str, network: networks.Network, name: st
     containers.start(client, containers.create(client, run, owner.current().labels(run), network, spec))
 
 
-def _try(name: str, seen: str, remedy: str, attempt: Callable[[], None]) -> Path:
+def _try(name: str, seen: str, remedy: str, attempt: Callable[[], None]) -> Route:
     try:
         attempt()
     except (OSError, ToxiproxyError, ClusterError) as error:
-        return Path(name, "", f"not so: {seen}: {error}", remedy)
-    return Path(name, seen, "", remedy)
+        return Route(name, "", f"not so: {seen}: {error}", remedy)
+    return Route(name, seen, "", remedy)
 
 
 def _answers(address: str, port: int = API_PORT) -> None:

@@ -98,15 +98,15 @@ def test_on_this_engine_all_is_well_and_nothing_stays_behind() -> None:
 
 
 @pytest.mark.docker
-def test_a_path_that_is_blocked_is_reported_with_its_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_route_that_is_blocked_is_reported_with_its_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     """The second container asks for an alias that nobody has."""
     monkeypatch.setattr(rehearsal, "WITHIN_S", 1.0)
     client = images.connect()
-    paths = {path.name: path for path in rehearsal.rehearse(client, "169.254.213.77")}
+    routes = {route.name: route for route in rehearsal.rehearse(client, "169.254.213.77")}
     client.close()
-    assert "not so" in paths["aliases"].problem
-    assert "firewall" in paths["aliases"].remedy
-    assert paths["bridge"].problem == paths["gateway"].problem == ""
+    assert "not so" in routes["aliases"].problem
+    assert "firewall" in routes["aliases"].remedy
+    assert routes["bridge"].problem == routes["gateway"].problem == ""
 
 
 @pytest.mark.docker

@@ -1,6 +1,6 @@
 """Does the history hold enough, and sound enough, evidence to prove anything?"""
 from collections.abc import Iterator, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import msgspec
 import numpy as np
@@ -23,6 +23,9 @@ class Assumptions(msgspec.Struct, frozen=True, tag="assumptions", tag_field="kin
 
     min_writes: Annotated[int, msgspec.Meta(ge=0, description=(
         "with fewer accepted writes the run is inconclusive; 0 for workloads that do not write"))] = 10
+
+    kinds: ClassVar[tuple[str, ...]] = (*UNSOUND, "protocol-error", "did-not-bite", "no-target", "candidate-exit", "unanswered", "not-healed")
+    levels: ClassVar[tuple[str, ...]] = ()
 
     def check(self, history: History) -> Check:
         stays, faults = tenures(history), injected(history)

@@ -1,6 +1,6 @@
 """How long did nobody lead, and was that anybody's fault?"""
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import msgspec
 
@@ -28,6 +28,9 @@ class Availability(msgspec.Struct, frozen=True, tag="availability", tag_field="k
         "the same for the time from the first candidate that was ready to the first leader; default: reported"))] = None
     near: Annotated[Duration | None, msgspec.Meta(description=(
         "a fault explains a change of leader that comes at most so long after it was lifted; default: twice the TTL"))] = None
+
+    kinds: ClassVar[tuple[str, ...]] = ("gap", "first-election", "no-candidate")
+    levels: ClassVar[tuple[str, ...]] = ()
 
     def check(self, history: History) -> Check:
         frame = window(history)

@@ -3,7 +3,7 @@
 After M. Kleppmann, "How to do distributed locking" (2016), and M. Burrows, "The Chubby lock service" (2006), on sequencers.
 """
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -17,6 +17,10 @@ from diarchy.history.tenures import Tenure, tenures
 
 class Fencing(msgspec.Struct, frozen=True, tag="fencing", tag_field="kind", forbid_unknown_fields=True):
     """Fencing tokens grow with every grant and serve one tenure each; the resource refuses the old ones."""
+
+    kinds: ClassVar[tuple[str, ...]] = ("token-fell", "token-reused", "stale-accepted", "fence-lost", "refused-highest", "no-tokens",
+                                        "no-fence-available", "no-fence", "no-smoke", "smoke-unknown")
+    levels: ClassVar[tuple[str, ...]] = ()
 
     def check(self, history: History) -> Check:
         stays = tenures(history)

@@ -8,6 +8,7 @@ from typing import Any, get_type_hints
 
 import msgspec
 
+from diarchy.checkers.assumptions import Assumptions
 from diarchy.checkers.kinds import CheckOptions
 from diarchy.harness.mistakes import mistakes
 from diarchy.harness.places import Document, Trail
@@ -57,15 +58,14 @@ def _checks(scenario: Scenario) -> Iterator[Problem]:
         if (kind := str(check.__struct_config__.tag)) in kinds:
             yield ("checks", i), f"{kind} is listed twice; its options go into one"
         kinds[kind] = check
+    kinds.setdefault(ALWAYS, Assumptions())
     for name, expected in scenario.expect.items():
-        if name not in kinds and name != ALWAYS:
-            yield ("expect", name), f"{name} is not among the checks of this scenario" + meant(name, {**kinds, ALWAYS: None}), True
+        if name not in kinds:
+            yield ("expect", name), f"{name} is not among the checks of this scenario" + meant(name, kinds), True
             continue
-        found = kinds.get(name)
-        for key, said in (("kinds", expected.kinds), ("levels", expected.levels)):
-            known = getattr(found, key, None)
+        for key, said, known in (("kinds", expected.kinds, kinds[name].kinds), ("levels", expected.levels, kinds[name].levels)):
             yield from ((("expect", name, key, i), f"{name} has no {key.removesuffix('s')} {word!r}" + meant(word, known))
-                        for i, word in enumerate(said) if known is not None and word not in known)
+                        for i, word in enumerate(said) if word not in known)
 
 
 def _lengths(value: Any, trail: Trail) -> Iterator[Problem]:

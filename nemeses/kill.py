@@ -28,5 +28,5 @@ class KillHost(Schedule, frozen=True, tag="kill", tag_field="kind", forbid_unkno
 
     def plan(self, world: World, dice: Random) -> Plan:
         def once() -> Once:
-            return tuple(Kill(host) for host in (yield Find(self.target, self.within)))
+            return tuple(Kill(host) for host in (yield Find(self.target, int(self.within))))
         return scheduled(self, world, once, stays=True)

@@ -34,5 +34,5 @@ class Latency(Links, frozen=True, tag="latency", tag_field="kind", forbid_unknow
     def plan(self, world: World, dice: Random) -> Plan:
         def once() -> Once:
             links = yield from chosen(self.target, self.peers, self.direction, world, self.within)
-            return (Slow(links, self.latency, self.jitter, self.bandwidth),)
+            return (Slow(links, int(self.latency), int(self.jitter), self.bandwidth),)
         return scheduled(self, world, once)

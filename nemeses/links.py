@@ -28,10 +28,10 @@ class Links(Schedule, frozen=True):
 def chosen(target: str, peers: Peers, direction: Direction, world: World,
            within: int) -> Generator[Find, tuple[str, ...], tuple[Link, ...]]:
     """Look up both ends; the links between them."""
-    ours = yield Find(target, within)
+    ours = yield Find(target, int(within))
     theirs: list[str] = []
     for peer in named(peers):
-        theirs += yield Find(peer, within)
+        theirs += yield Find(peer, int(within))
     return boundary(mesh(world.nodes, world.candidates, RESOURCE), ours, theirs, direction)
 
 

@@ -28,5 +28,5 @@ class PauseHost(Schedule, frozen=True, tag="pause", tag_field="kind", forbid_unk
 
     def plan(self, world: World, dice: Random) -> Plan:
         def once() -> Once:
-            return tuple(Pause(host) for host in (yield Find(self.target, self.within)))
+            return tuple(Pause(host) for host in (yield Find(self.target, int(self.within))))
         return scheduled(self, world, once)

@@ -42,7 +42,7 @@ def scheduled(when: Schedule, world: World, once: Callable[[], Once], stays: boo
         for fault in faults:  # not `yield from`: the driver sends to every step, and a tuple takes nothing
             yield fault
         if when.for_ is not None or not stays:
-            yield Until(world.duration) if when.for_ is None else Wait(when.for_)
+            yield Until(world.duration) if when.for_ is None else Wait(int(when.for_))
             for fault in reversed(faults):
                 yield Lift(fault)
         count += 1
@@ -54,11 +54,11 @@ def scheduled(when: Schedule, world: World, once: Callable[[], Once], stays: boo
 
 def _begin(when: Schedule) -> Plan:
     if when.at is not None:
-        yield Until(when.at)
+        yield Until(int(when.at))
         return
     yield Elected()
     if when.after:
-        yield Wait(when.after)
+        yield Wait(int(when.after))
 
 
 def contradictions(when: Schedule, world: World, stays: bool = False) -> Iterator[tuple[str, str]]:

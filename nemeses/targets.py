@@ -110,4 +110,4 @@ def meant(word: str, known: Iterable[str]) -> str:
     """The end of a complaint about an unknown word: the one that is near, else all that there are."""
     names = list(known)
     near = difflib.get_close_matches(word, names, 1)
-    return f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(names)}"
+    return f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(names) or 'none'}"

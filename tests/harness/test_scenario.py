@@ -1,4 +1,5 @@
 """Scenarios are read, changed from the command line, written back and found; what is generated from them is fresh."""
+import ast
 import subprocess
 import sys
 import time
@@ -9,6 +10,7 @@ import msgspec
 import pytest
 import yaml
 
+from diarchy.checkers.kinds import DEFAULTS, CheckOptions
 from diarchy.harness.catalog import COMMAND, catalog, kinds, targets
 from diarchy.harness.scenario import BadScenario, Expect, Scenario, dump, expand, load, schema, world
 from diarchy.history.units import Duration
@@ -101,6 +103,32 @@ def test_everything_is_understood(tmp_path: Path) -> None:
     assert scenario.tags == ("known-unsafe", "no", "1e3")
     assert scenario.expect == {"overlap": Expect("violation", ("granted",), ("accepted",))}
     assert {type(nemesis) for nemesis in scenario.nemeses} == set(NemesisOptions.__args__)
+
+
+@pytest.mark.parametrize("check", DEFAULTS, ids=lambda check: check.__struct_config__.tag)
+def test_every_kind_of_finding_can_be_expected(tmp_path: Path, check: CheckOptions) -> None:
+    name = check.__struct_config__.tag
+    words = f"kinds: [{', '.join(check.kinds)}], levels: [{', '.join(check.levels)}]"
+    assert load(file(tmp_path, SMALL + f"expect: {{{name}: {{verdict: valid, {words}}}}}\n")).expect[name].kinds == check.kinds
+
+
+def test_the_checks_name_every_kind_of_finding_that_they_make() -> None:
+    """Read from their sources: a kind that is left out could not be expected."""
+    declared = {kind for check in DEFAULTS for kind in check.kinds} | {"bad-options", "crashed"}
+    made = {word for path in (ROOT / "checkers").glob("*.py") for node in ast.walk(ast.parse(path.read_text()))
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Finding" and node.args
+            for word in _words(node.args[0])}
+    assert len(made) > 20
+    assert made <= declared
+
+
+def _words(node: ast.expr) -> list[str]:
+    match node:
+        case ast.Constant(value=str(word)):
+            return [word]
+        case ast.IfExp(body=body, orelse=orelse):
+            return [*_words(body), *_words(orelse)]
+    return []
 
 
 def test_anchors_work(tmp_path: Path) -> None:

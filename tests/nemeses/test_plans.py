@@ -159,6 +159,7 @@ def test_whatever_is_applied_is_lifted(options: dict[str, object], times: int, l
             active.remove(step.fault)
         elif not isinstance(step, Until | Elected | Wait | Find):
             assert type(step) in chosen.faults()
+            assert msgspec.json.decode(msgspec.json.encode(step), type=type(step)) == step
             active.append(step)
     assert not active
 

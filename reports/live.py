@@ -14,7 +14,7 @@ from rich.text import Text
 from diarchy.history.op import Op
 from diarchy.reports import words
 
-REFRESHES_PER_S = 4
+REFRESHES_PER_S = 2
 LATELY = 4
 RUNNING = "running"
 LIFTS = ("heal", "resume", "start")

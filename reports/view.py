@@ -15,7 +15,7 @@ from diarchy.reports.ranked import GAPS, outcome, ranked
 from diarchy.reports.rows import rows
 from diarchy.reports.shapes import Bar, Lane, Mark, Shown, View
 
-ROWS = 4
+ROWS = 5
 LEAD_IN_NS = 200_000_000
 
 
@@ -99,7 +99,7 @@ def _gaps(history: History, office_: Sequence[Tenure], findings: Sequence[Shown]
 
 def _tip(finding: Shown) -> str:
     level = f", {finding.level}" if finding.level else ""
-    return f"finding {finding.number}: {words.plain(finding.kind, 60)}{level}\n{words.plain(finding.text, 600)}"
+    return f"finding {finding.number}: {words.plain(finding.kind, 60)}{level}\n{words.plain(finding.text, 240)}"
 
 
 def _lives(history: History) -> list[Mark]:

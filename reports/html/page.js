@@ -82,12 +82,16 @@
   const settle = () => {
     const scale = pixels();
     for (const source of sources("labels")) {
-      const {left, right, label, short} = source.data;
+      const {left, right, y, label, short} = source.data;
       const x = Array.from(left, (l) => Math.max(l, range.start));
-      const text = Array.from(label, (full, i) => {
+      const text = new Array(x.length).fill("");
+      const taken = new Map();
+      for (const i of [...x.keys()].sort((a, b) => left[a] - left[b])) {
+        if (right[i] < range.start || left[i] > range.end || x[i] < (taken.get(y[i]) ?? -Infinity)) continue;
         const room = (Math.min(right[i], range.end) - x[i]) * scale - 10;
-        return room >= wide(full) ? full : room >= wide(short[i]) ? short[i] : "";
-      });
+        text[i] = room >= wide(label[i]) ? label[i] : room >= wide(short[i]) ? short[i] : "";
+        if (text[i]) taken.set(y[i], x[i] + (wide(text[i]) + 12) / scale);
+      }
       source.data = {...source.data, x, text};
     }
     const xs = [], ys = [], texts = [], ends = [-Infinity, -Infinity];
@@ -112,12 +116,14 @@
       const {x: xs, y: ys, tip: tips} = source.data;
       for (let i = 0; i < xs.length && texts.size < 8; i++) if (Math.abs(xs[i] - x) <= near && Math.abs(ys[i] - y) <= 8) texts.add(tips[i]);
     }
+    const found = [];
     for (const source of sources("bars")) {
       const {left, right, top, bottom, tip: tips} = source.data;
-      for (let i = 0; i < left.length && texts.size < 8; i++) {
-        if (x >= left[i] - near / 3 && x <= right[i] + near / 3 && y >= top[i] && y <= bottom[i]) texts.add(tips[i]);
+      for (let i = 0; i < left.length; i++) {
+        if (x >= left[i] - near / 3 && x <= right[i] + near / 3 && y >= top[i] && y <= bottom[i]) found.push([right[i] - left[i], tips[i]]);
       }
     }
+    for (const [, text] of found.sort((a, b) => a[0] - b[0]).slice(0, 8)) texts.add(text);
     return [...texts];
   };
   const show = (event, texts) => {

@@ -89,9 +89,9 @@ def row(op: Op) -> Row:
         more.append(_value(op))
     if op.error is not None:
         more.append(words.plain(op.error, 300))
-    number = op.token if op.token is not None else op.term
+    number = str(op.token) if op.token is not None else "" if op.term is None else f"term {op.term}"
     return Row(op.index, f"{op.time / 1e9:.6f}", words.plain(op.process, 80), op.type, words.plain(op.f, 40),
-               words.plain(op.claimant or "", 80), "" if number is None else str(number),
+               words.plain(op.claimant or "", 80), number,
                "" if op.until is None else f"{op.until / 1e9:.6f}", "; ".join(more))
 
 

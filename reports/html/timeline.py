@@ -59,7 +59,7 @@ BARS: dict[BarKind, Style] = {
     "gap": Style("gap", "muted", 0.35, dash="dashed"),
     "long-gap": Style("gap", "fails", width=2),
     "reported": Style("reported", "muted", width=1.5),
-    "fails": Style("fails", "fails", width=2),
+    "fails": Style("fails", "bad", width=1.5),
     "accepted-many": Style("accepted", "accepted"),
     "refused-many": Style("refused", "refused", width=2),
     "unknown-many": Style(None, "unknown", width=2),

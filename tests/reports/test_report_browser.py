@@ -200,8 +200,8 @@ def test_the_pointer_finds_what_lies_under_it(browser, red):
     box = browser.find_element("id", "timeline")
     ActionChains(browser).move_to_element_with_offset(box, round(where[0]), round(where[1])).perform()
     tip = browser.find_element("id", "tip")
-    assert until(lambda: tip.is_displayed()), where
-    assert "c1#1 in office, token 7" in tip.text
+    assert until(tip.is_displayed), where
+    assert tip.text.startswith("c1#1 in office, token 7\npast its lease and paused")
     assert "SIGSTOP" in tip.text
     picture(browser, "report-hover-light")
 
@@ -230,6 +230,38 @@ def test_a_violation_with_hostile_text_is_drawn_and_runs_nothing(browser, red):
     assert [url for url in requests(browser) if not url.startswith(("file:", "data:", "blob:"))] == []
     assert severe(browser) == []
     whole(browser, "report-violation-dark", 1400)
+
+
+def test_labels_of_one_row_never_meet_however_many_findings_there_are(browser, tmp_path, story, history):
+    findings = tuple(Finding("overstayed", f"number {i}", "belief", ("c1#1",), 4 * story.S + i * 150 * story.MS, 6 * story.S + i * 150 * story.MS, (1,), True)
+                     for i in range(80))
+    path = tmp_path / "report.html"
+    path.write_text(render(history, Verdict("violation", False, "many", 1, (Check("overlap", "violation", findings),)), "", ""), encoding="utf-8")
+    visit(browser, path)
+    for button in (None, "[data-do=in]", "[data-do=in]"):
+        if button:
+            click(browser, button)
+        assert until(lambda: idle(browser))
+        met, labels = browser.execute_script("""
+            const doc = Bokeh.documents[0], plot = doc.get_model_by_name("timeline"), range = plot.x_range;
+            const scale = plot.inner_width / (range.end - range.start), pen = document.createElement("canvas").getContext("2d");
+            pen.font = "12px system-ui, sans-serif";
+            const rows = {};
+            for (const source of [...doc.all_models].filter((m) => m.name === "labels")) {
+              source.data.text.forEach((text, i) => {
+                if (text) (rows[source.data.y[i]] ??= []).push([source.data.x[i] * scale, source.data.x[i] * scale + pen.measureText(text).width]);
+              });
+            }
+            let met = 0, labels = 0;
+            for (const row of Object.values(rows)) {
+              row.sort((a, b) => a[0] - b[0]);
+              labels += row.length;
+              for (let i = 1; i < row.length; i++) if (row[i][0] < row[i - 1][1]) met++;
+            }
+            return [met, labels];
+        """)
+        assert met == 0
+        assert labels > 10
 
 
 def test_it_prints(browser, red):

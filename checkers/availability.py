@@ -67,9 +67,10 @@ class Availability(msgspec.Struct, frozen=True, tag="availability", tag_field="k
         limit = self.first_election if first else self.longest_gap
         here = in_force(faults, *gap)
         held = [hold for hold in holds if hold.start < gap.end and (hold.end is None or hold.end > gap.start)]
-        text = (f"Nobody led from {seconds(gap.start)} to {seconds(gap.end)}: {seconds(gap.end - gap.start)}, of which "
-                f"{seconds(total(pardon))} is excused because the faults made an election impossible; {seconds(left)} is left")
-        text += "." if limit is None else f", {'more' if left > limit else 'not more'} than the limit of {seconds(limit)}."
+        text = f"Nobody led from {seconds(gap.start)} to {seconds(gap.end)}, for {seconds(gap.end - gap.start)}"
+        text += "" if not pardon else (f"; {seconds(total(pardon))} of that is excused, because the faults made an election impossible, and "
+                                       f"{seconds(left)} is left")
+        text += "." if limit is None else f"; that is {'more' if left > limit else 'not more'} than the limit of {seconds(limit)}."
         text += "" if not here else " Faults in force: " + ", ".join(f"{fault.f} (op {fault.op})" for fault in here[:8]) + "."
         text += "" if not held else " An acquire of unknown outcome may hold the office: " + ", ".join(
             f"{hold.claimant} (op {hold.op})" for hold in held[-3:]) + "."

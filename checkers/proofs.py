@@ -25,10 +25,8 @@ def joined(proofs: Iterable[Proof]) -> Proof:
 
 
 def seconds(time: int) -> str:
-    """`5.000 s`; as many digits as the ns need, at least three."""
-    whole, rest = divmod(abs(time), 10**9)
-    digits = f"{rest:09d}".rstrip("0").ljust(3, "0")
-    return f"{'-' if time < 0 else ''}{whole}.{digits} s"
+    """`5.000 s`, rounded to ms; what is shorter than 10 ms to µs. The ops have the ns."""
+    return f"{time / 10**9:.{6 if time % 10**6 and abs(time) < 10**7 else 3}f} s"
 
 
 def of_piece(history: History, lives: Mapping[str, Life], pair: Pair, piece: Piece, spans: tuple[Span, ...], grace: int) -> Proof:
@@ -115,8 +113,7 @@ def _claim(history: History, lives: Mapping[str, Life], tenure: Tenure, state: S
             since = next(part.start for part in timeline(tenure, grace) if part.state is state and part.end > piece.start)
             proofs += [Proof(f"It was overdue, and awake, from {seconds(since)}: the grace of {seconds(grace)} was used up.", ()), _leaving(tenure)]
         case State.PAUSED:
-            naps = [nap for nap in lives[tenure.claimant].naps if nap.start < piece.end and nap.end > piece.start]
-            proofs += [Proof(f"It was paused from {seconds(nap.start)} to {seconds(nap.end)} ({_ops(nap.ops)}).", nap.ops) for nap in naps]
+            proofs += [_asleep(lives[tenure.claimant], piece)]
         case State.SILENT:
             proofs += [Proof(f"Its last sign of life was at {seconds(tenure.last_sign)}: nothing shows that it still acted.", ())]
         case State.LATE:
@@ -147,6 +144,14 @@ def _deadline(history: History, tenure: Tenure, at: int) -> Proof:
     return Proof(text + ".", ops)
 
 
+def _asleep(life: Life, piece: Piece) -> Proof:
+    """The pauses and stalls in a piece, those that meet as one."""
+    slept = [span for span in life.paused if span.start < piece.end and span.end > piece.start]
+    naps = [[nap for nap in life.naps if nap.start < span.end and nap.end > span.start] for span in slept]
+    return joined(Proof(f"It was paused from {seconds(span.start)} to {seconds(span.end)} ({_ops(ops)}).", ops)
+                  for span, part in zip(slept, naps, strict=True) for ops in [tuple(sorted({op for nap in part for op in nap.ops}))])
+
+
 def _leaving(tenure: Tenure) -> Proof:
     """Until when it believed that it led, and why."""
     end = seconds(tenure.belief.end)
@@ -170,4 +175,4 @@ def _freed(history: History, a: Tenure, b: Tenure) -> Proof:
 
 
 def _ops(ops: tuple[int, ...]) -> str:
-    return ("op " if len(ops) == 1 else "ops ") + " and ".join(map(str, ops))
+    return f"op {ops[0]}" if len(ops) == 1 else f"ops {', '.join(map(str, ops[:-1]))} and {ops[-1]}"

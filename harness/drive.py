@@ -8,9 +8,9 @@ import msgspec
 
 from diarchy.clusters.cluster import Cluster, ClusterError
 from diarchy.harness.world import Now
-from diarchy.history.faults import APPLIED, LIFTED, Fault, Kill, Realised, asked
+from diarchy.history.faults import APPLIED, LIFTED, Fault, Realised, asked
 from diarchy.history.op import Recorder
-from diarchy.nemeses.plan import Elected, Find, Lift, Plan, Step, Until, Wait
+from diarchy.nemeses.plan import Elected, Find, Keep, Lift, Plan, Step, Until, Wait
 from diarchy.nemeses.targets import resolve
 
 POLL_S = 0.01
@@ -21,7 +21,8 @@ class _NoTarget(Exception):
 
 
 class Driver:
-    """One nemesis under way; its times count from here. When `closing` is set its waits end, and what is still active is lifted, the last first."""
+    """One nemesis under way; its times count from here. When `closing` is set its waits end, and what is still active is lifted,
+    the last first."""
 
     def __init__(self, process: str, now: Now, cluster: Cluster, recorder: Recorder, dice: Random,
                  closing: asyncio.Event, claimant: Callable[[str], str]) -> None:
@@ -32,22 +33,16 @@ class Driver:
         self._began = self._mark = recorder.now()
 
     async def run(self, plan: Plan) -> None:
-        """Walk the plan to its end, or to the closing; then lift what it left. A kill that the plan did not mean to undo stays."""
-        finished = await self._walk(plan)
-        for fault, index in reversed(self._active[:]):
-            if not (finished and isinstance(fault, Kill)):
-                await self._lift(fault, index)
-
-    async def _walk(self, plan: Plan) -> bool:
+        """Walk the plan to its end, or to the closing; then lift what it left active."""
         try:
             step = next(plan)
             while not self._closing.is_set():
                 step = plan.send(await self._do(step))
-        except StopIteration:
-            return True
-        except _NoTarget:
-            plan.close()
-        return False
+        except (StopIteration, _NoTarget):
+            pass
+        plan.close()
+        for fault, index in reversed(self._active[:]):
+            await self._lift(fault, index)
 
     async def _do(self, step: Step) -> tuple[str, ...]:
         match step:
@@ -64,11 +59,15 @@ class Driver:
             case Find(target, within):
                 return await self._find(target, within)
             case Lift(fault):
-                index = next(i for f, i in reversed(self._active) if f == fault)
-                await self._lift(fault, index)
+                await self._lift(fault, self._newest(fault))
+            case Keep(fault):
+                self._active.remove((fault, self._newest(fault)))
             case fault:
                 await self._apply(fault)
         return ()
+
+    def _newest(self, fault: Fault) -> int:
+        return next(index for active, index in reversed(self._active) if active == fault)
 
     async def _wait(self, seconds: float) -> None:
         with suppress(TimeoutError):

@@ -11,7 +11,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from diarchy.harness.catalog import Kind, kinds, targets
+from diarchy.harness.catalog import Kind, Option, kinds, options, targets
+from diarchy.nemeses.schedule import Schedule
 
 
 def show(what: str | None, as_json: bool) -> int:
@@ -32,6 +33,9 @@ def show(what: str | None, as_json: bool) -> int:
         console.print(Text(group, style="bold"))
         for kind in groups[group]:
             _kind(console, kind, in_full=what is not None)
+        if group == what == "nemeses":
+            console.print(Text("\n  all of them: when, and how often", style="bold"))
+            _options(console, options(Schedule))
     if with_targets:
         console.print(Text("targets", style="bold"))
         _rows(console, ((row.name, row.about) for row in targets()))
@@ -65,9 +69,13 @@ def _kind(console: Console, kind: Kind, in_full: bool) -> None:
         return
     console.print(Text.assemble("\n  ", (kind.name, "bold")))
     console.print(Padding(Text(" ".join(kind.about.split())), (0, 0, 0, 4)))
+    _options(console, kind.options)
+
+
+def _options(console: Console, options: Iterable[Option]) -> None:
     _rows(console, ((option.name, f"{option.about} [{option.type.replace('`', '')}; "
                      f"{'required' if option.default is None else f'default {option.default}' if option.default else 'no default'}]")
-                    for option in kind.options), indent=4)
+                    for option in options), indent=4)
 
 
 def _rows(console: Console, rows: Iterable[tuple[str, str]], indent: int = 2) -> None:

@@ -1,6 +1,6 @@
 """Plans: generators of waits, look-ups and faults. No clock, no await, no cluster: a test is a list of the steps.
 
-The driver (harness) does every step and sends back what a look-up found. Whatever is still active when the run ends is lifted.
+The driver (harness) does every step and sends back what a look-up found. Whatever is active when the run ends is lifted.
 """
 from collections.abc import Generator, Iterator
 from random import Random
@@ -42,7 +42,13 @@ class Lift(msgspec.Struct, frozen=True):
     fault: Fault
 
 
-Step = Until | Elected | Wait | Find | Fault | Lift
+class Keep(msgspec.Struct, frozen=True):
+    """A fault that this plan applied is never to be undone, not even when the run ends."""
+
+    fault: Fault
+
+
+Step = Until | Elected | Wait | Find | Fault | Lift | Keep
 Plan = Generator[Step, tuple[str, ...], None]
 
 

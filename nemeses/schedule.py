@@ -6,7 +6,7 @@ import msgspec
 
 from diarchy.history.faults import Fault
 from diarchy.history.units import Duration, default
-from diarchy.nemeses.plan import Elected, Find, Lift, Plan, Until, Wait, World
+from diarchy.nemeses.plan import Elected, Find, Keep, Lift, Plan, Until, Wait, World
 
 Once = Generator[Find, tuple[str, ...], tuple[Fault, ...]]
 """One injection: looks targets up, returns the faults to apply."""
@@ -32,8 +32,8 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True):
 def scheduled(when: Schedule, world: World, once: Callable[[], Once], stays: bool = False) -> Plan:
     """The plan that makes `once` happen as scheduled, and lifts what it applied, the last first.
 
-    Without `for` the faults last until the end of the run; with `stays` they are then not lifted at all. The time that look-ups
-    take comes on top of `every`.
+    Without `for` the faults last until the end of the run; with `stays` they are then kept for good. The time that look-ups take comes
+    on top of `every`.
     """
     yield from _begin(when)
     count = 0
@@ -41,10 +41,11 @@ def scheduled(when: Schedule, world: World, once: Callable[[], Once], stays: boo
         faults = yield from once()
         for fault in faults:  # not `yield from`: the driver sends to every step, and a tuple takes nothing
             yield fault
-        if when.for_ is not None or not stays:
+        keeps = stays and when.for_ is None
+        if not keeps:
             yield Until(world.duration) if when.for_ is None else Wait(int(when.for_))
-            for fault in reversed(faults):
-                yield Lift(fault)
+        for fault in reversed(faults):
+            yield Keep(fault) if keeps else Lift(fault)
         count += 1
         if when.every is None or count == when.times:
             return

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from diarchy.history import units
 from diarchy.history.faults import Cut, Kill, Pause, Reset, Slow, Stall
 from diarchy.nemeses.kinds import NemesisOptions
-from diarchy.nemeses.plan import Elected, Find, Lift, Nemesis, Step, Until, Wait, World
+from diarchy.nemeses.plan import Elected, Find, Keep, Lift, Nemesis, Step, Until, Wait, World
 from diarchy.nemeses.targets import resolve
 
 S = 10**9
@@ -76,7 +76,7 @@ def test_without_for_a_fault_lasts_to_the_end_of_the_run() -> None:
 
 
 def test_what_is_killed_without_for_stays_dead() -> None:
-    assert steps(kind="kill", target="leader") == [Elected(), find("leader"), Kill("n1")]
+    assert steps(kind="kill", target="leader") == [Elected(), find("leader"), Kill("n1"), Keep(Kill("n1"))]
     assert steps(kind="kill", target="leader", **{"for": "4s"}) == [
         Elected(), find("leader"), Kill("n1"), Wait(4 * S), Lift(Kill("n1"))]
 
@@ -90,7 +90,10 @@ def test_every_repetition_looks_its_target_up_anew() -> None:
 
 def test_the_dead_pile_up() -> None:
     assert steps(kind="kill", target="leader", every="5s", times=3) == [
-        Elected(), find("leader"), Kill("n1"), Wait(5 * S), find("leader"), Kill("n2"), Wait(5 * S), find("leader"), Kill("n3")]
+        Elected(),
+        find("leader"), Kill("n1"), Keep(Kill("n1")), Wait(5 * S),
+        find("leader"), Kill("n2"), Keep(Kill("n2")), Wait(5 * S),
+        find("leader"), Kill("n3"), Keep(Kill("n3"))]
 
 
 def test_without_times_it_comes_back_for_ever() -> None:

@@ -14,7 +14,7 @@ from diarchy.nemeses.targets import hosts, mistake
 class KillHost(Schedule, frozen=True, tag="kill", tag_field="kind", forbid_unknown_fields=True):
     """SIGKILL of every process of the target; it is started again after `for`, a candidate as a new claimant."""
 
-    target: Annotated[str, msgspec.Meta(description="nodes or candidates; see the targets below")]
+    target: Annotated[str, msgspec.Meta(description="nodes or candidates; see the table of targets")]
 
     def faults(self) -> frozenset[type]:
         return frozenset({Kill})

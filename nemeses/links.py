@@ -12,7 +12,7 @@ from diarchy.nemeses.targets import RESOURCE, hosts, mistake
 
 Peers = str | tuple[str, ...]
 
-TARGET = "whose links; see the targets below"
+TARGET = "whose links; see the table of targets"
 PEERS = "the other end of the links: a target, or a list of them; by default only the links to the nodes are meant"
 DIRECTION = "which data is meant: `in` is what flows to the target, `out` what flows from it"
 

@@ -14,7 +14,7 @@ from diarchy.nemeses.targets import hosts, mistake
 class PauseHost(Schedule, frozen=True, tag="pause", tag_field="kind", forbid_unknown_fields=True):
     """SIGSTOP of every process of the target, SIGCONT afterwards. It cannot know that time has passed."""
 
-    target: Annotated[str, msgspec.Meta(description="nodes or candidates; see the targets below")]
+    target: Annotated[str, msgspec.Meta(description="nodes or candidates; see the table of targets")]
 
     def faults(self) -> frozenset[type]:
         return frozenset({Pause})

@@ -72,14 +72,14 @@ def _is_spread(value: Mapping[str, Any]) -> bool:
 
 
 def _spread(name: str, value: Mapping[str, Mapping[str, Any]]) -> Table:
-    head = ("", "count", "", "p50", "p90", "max")
-    rows = []
+    """One row that names each kind and how often it came, then one for each of its parts."""
+    head = ("", "p50", "p90", "max")
+    rows: list[tuple[str, ...]] = []
     for kind, parts in value.items():
-        first = (words.plain(kind, 80), measure("count", parts.get("count", 0)))
-        for part, quantiles in parts.items():
-            if isinstance(quantiles, dict):
-                rows.append((*first, label(part), *(measure(part, quantiles.get(at)) for at in head[3:])))
-                first = ("", "")
+        count = f" ({measure('count', parts['count'])})" if parts.get("count") else ""
+        rows.append((words.plain(kind, 80) + count, "", "", ""))
+        rows += [(label(part), *(measure(part, quantiles.get(at)) for at in head[1:]))
+                 for part, quantiles in parts.items() if isinstance(quantiles, dict)]
     return Table(label(name), head, tuple(rows))
 
 

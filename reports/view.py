@@ -5,6 +5,7 @@ import numpy as np
 
 from diarchy.checkers.availability import in_office, window
 from diarchy.checkers.verdict import Verdict
+from diarchy.checkers.weather import excused, weather
 from diarchy.history.columns import History
 from diarchy.history.injected import injected
 from diarchy.history.lives import lives
@@ -23,7 +24,8 @@ def view(history: History, verdict: Verdict, office_: Sequence[Tenure]) -> View:
     """Everything that the drawing needs; `office_` are the tenures of the history."""
     found, alive = injected(history), lives(history)
     findings = shown(history, verdict)
-    marks, bins, flights = writes.shapes(history, {index for finding in findings for index in finding.ops})
+    marks, bins, flights = writes.shapes(history, {index for finding in findings for index in finding.ops},
+                                         {index for finding in findings if finding.fails for index in finding.ops})
     bars = [bar for tenure in office_ for bar in office.bars(history, tenure, alive)]
     marks += [mark for tenure in office_ for mark in office.marks(history, tenure)]
     bars += [*nodes.bars(history), *faults.bars(history, found), *faults.noticed(alive, history), *bins,
@@ -91,10 +93,14 @@ def _gaps(history: History, office_: Sequence[Tenure], findings: Sequence[Shown]
     if frame is None:
         return
     told = {(f.start, f.end): f for f in findings if f.check == GAPS}
-    for gap in without([frame], clipped(in_office(office_), *frame)):
+    gaps = without([frame], clipped(in_office(office_), *frame))
+    for gap, pardon in zip(gaps, excused(history, weather(history), gaps), strict=True):
         finding = told.get(gap)
         tip = f"nobody led\n{gap.start / 1e9:.3f} to {words.seconds(gap.end)}" if finding is None else _tip(finding)
         yield Bar("gaps", "long-gap" if finding is not None and finding.fails else "gap", gap.start, gap.end, tip, words.length(gap.end - gap.start))
+        for start, end in pardon:
+            yield Bar("gaps", "excused", start, end, f"excused: the faults made an election impossible\n"
+                      f"{start / 1e9:.3f} to {words.seconds(end)}, {words.length(end - start)}")
 
 
 def _tip(finding: Shown) -> str:

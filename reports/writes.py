@@ -54,8 +54,11 @@ def _by_id(history: History, invokes: Ints) -> Ints:
     return rows
 
 
-def shapes(history: History, named: Collection[int]) -> tuple[list[Mark], list[Bar], list[Flight]]:
-    """Marks, counted bins, and the long flights. `named` are the ops that findings name: they are never binned."""
+def shapes(history: History, named: Collection[int], failing: Collection[int]) -> tuple[list[Mark], list[Bar], list[Flight]]:
+    """Marks, counted bins, and the long flights. `named` are the ops that findings name: they are never binned.
+
+    An accepted write among the `failing`, those that findings name which fail the run, is marked once more.
+    """
     marks: list[Mark] = []
     bars: list[Bar] = []
     flights: list[Flight] = []
@@ -65,7 +68,10 @@ def shapes(history: History, named: Collection[int]) -> tuple[list[Mark], list[B
         if len(writes.sent) <= SINGLE:
             single[:] = True
         for i in np.flatnonzero(single):
-            marks += _marks(history, writes.kind, int(writes.sent[i]), int(writes.decided[i]))
+            sent, decided = int(writes.sent[i]), int(writes.decided[i])
+            marks += _marks(history, writes.kind, sent, decided)
+            if writes.kind == "accepted" and (sent in failing or decided in failing):
+                marks += _marks(history, "named", sent, decided)
         bars += _bins(history, writes, ~single)
         flights += _flights(history, writes, single)
     flights.sort(key=lambda flight: flight.sent - flight.decided)
@@ -73,7 +79,7 @@ def shapes(history: History, named: Collection[int]) -> tuple[list[Mark], list[B
 
 
 def _marks(history: History, kind: MarkKind, sent: int, decided: int) -> Iterator[Mark]:
-    tip = _tip(history, kind, sent, decided)
+    tip = _tip(history, "accepted", sent, decided) if kind == "named" else _tip(history, kind, sent, decided)
     if sent >= 0 and (lane := _candidate(history, sent)):
         yield Mark(lane, kind, int(history.time[sent]), tip)
     if decided >= 0:

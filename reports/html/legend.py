@@ -21,10 +21,12 @@ TEXTS: dict[str, str] = {
     "accepted-many": "writes accepted, counted",
     "refused-many": "writes refused, counted",
     "unknown-many": "writes unknown, counted",
+    "named": "accepted write named by a finding that fails",
     "leads": "node says it leads",
     "silent": "node does not answer",
     "gap": "nobody led",
     "long-gap": "nobody led, beyond the limit",
+    "excused": "excused: no election possible",
     "reported": "finding, reported",
     "fails": "finding that fails",
     "asked": "fault, as asked",
@@ -33,7 +35,7 @@ TEXTS: dict[str, str] = {
     "band": "fault, over all lanes",
     "note": "nemesis could not",
 }
-SIGNS = {"accepted": "●", "refused": "✕", "unknown": "○", "deadline": "▼", "step-down": "◇", "start": "△", "end": "☒", "note": "✱"}
+SIGNS = {"accepted": "●", "refused": "✕", "unknown": "○", "named": "◯", "deadline": "▼", "step-down": "◇", "start": "△", "end": "☒", "note": "✱"}
 
 
 class Entry(msgspec.Struct, frozen=True):

@@ -32,9 +32,20 @@
   const isDark = () => root.dataset.theme === "dark" || (root.dataset.theme === undefined && dark.matches);
   dark.addEventListener("change", paint);
   id("theme").addEventListener("click", () => { root.dataset.theme = isDark() ? "light" : "dark"; paint(); });
-  let before;
-  addEventListener("beforeprint", () => { before = root.dataset.theme; root.dataset.theme = "light"; paint(); });
-  addEventListener("afterprint", () => { if (before === undefined) delete root.dataset.theme; else root.dataset.theme = before; paint(); });
+  // On paper it is light, and the proofs are open.
+  let before, closed = [];
+  addEventListener("beforeprint", () => {
+    before = root.dataset.theme;
+    closed = [...document.querySelectorAll(".finding details:not([open])")];
+    closed.forEach((details) => { details.open = true; });
+    root.dataset.theme = "light";
+    paint();
+  });
+  addEventListener("afterprint", () => {
+    closed.forEach((details) => { details.open = false; });
+    if (before === undefined) delete root.dataset.theme; else root.dataset.theme = before;
+    paint();
+  });
 
   // The part of the axis that is seen. Never beyond the run, never narrower than 10 microseconds.
   const look = (start, end) => {

@@ -137,7 +137,7 @@ def _about(scenario: str) -> str:
     except yaml.YAMLError:
         return ""
     about = parsed.get("about") if isinstance(parsed, dict) else None
-    return words.plain(about, 1000) if isinstance(about, str) else ""
+    return words.plain(" ".join(about.split()), 1000) if isinstance(about, str) else ""
 
 
 def _places(history: History, shown: View) -> list[dict[str, Any]]:

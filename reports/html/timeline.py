@@ -21,12 +21,14 @@ PROOF = 32
 PLACES: dict[BarKind, tuple[int, int]] = {
     "certain": (8, 28), "late-awake": (8, 28), "late-paused": (8, 28), "lease": (31, 33), "stalled": (50, 53),
     "leads": (7, 25), "silent": (7, 25), "asked": (3, 25), "fault": (5, 23), "missed": (5, 23),
-    "gap": (5, 23), "long-gap": (5, 23), "fails": (4, 22), "reported": (4, 22),
+    "gap": (5, 23), "long-gap": (5, 23), "excused": (7, 21), "fails": (4, 22), "reported": (4, 22),
     "accepted-many": (38, 46), "refused-many": (35, 49), "unknown-many": (35, 49)}
+FAINT = ("stopped", "down", "excused")
+"""Their hatching is faint, because other things or text lie over it."""
 WHOLE = ("stopped", "down")
 """Bars that take the height of their lane."""
-AT: dict[MarkKind, int] = {"accepted": 42, "refused": 42, "unknown": 42, "deadline": 5, "step-down": 18, "start": 18, "end": 18, "note": 14}
-AT_RESOURCE: dict[str, int] = {"accepted": 31, "refused": 14, "accepted-many": 31, "refused-many": 14}
+AT: dict[MarkKind, int] = {"named": 42, "accepted": 42, "refused": 42, "unknown": 42, "deadline": 5, "step-down": 18, "start": 18, "end": 18, "note": 14}
+AT_RESOURCE: dict[str, int] = {"named": 31, "accepted": 31, "refused": 14, "accepted-many": 31, "refused-many": 14}
 
 
 class Style(msgspec.Struct, frozen=True):
@@ -51,13 +53,14 @@ BARS: dict[BarKind, Style] = {
     "fault": Style("fault", "fault"),
     "missed": Style(None, "muted", dash="dashed", width=1.5),
     "leads": Style("leads", "leads"),
-    "silent": Style(None, "silent", hatch="dot", hatch_ink="silent", dash="dashed"),
+    "silent": Style("paper", "silent", 0.85, hatch="dot", hatch_ink="silent", dash="dashed"),
     "certain": Style("certain", "certain"),
     "late-paused": Style("late-paused", "late-paused", hatch="right_diagonal_line"),
     "late-awake": Style("late-awake", "late-awake", hatch="cross", hatch_ink="on-fails", width=2),
     "stalled": Style("stopped", "stopped"),
     "gap": Style("gap", "muted", 0.35, dash="dashed"),
     "long-gap": Style("gap", "fails", width=2),
+    "excused": Style("paper", None, 0.6, hatch="right_diagonal_line", hatch_ink="muted"),
     "reported": Style("reported", "muted", width=1.5),
     "fails": Style("fails", "bad", width=1.5),
     "accepted-many": Style("accepted", "accepted"),
@@ -68,6 +71,7 @@ MARKS: dict[MarkKind, Style] = {
     "accepted": Style("accepted", "accepted", marker="circle", size=4),
     "unknown": Style("paper", "unknown", width=1.8, marker="circle", size=9),
     "refused": Style(None, "refused", width=2.6, marker="x", size=11),
+    "named": Style(None, "fails", width=2.4, marker="circle", size=14),
     "deadline": Style("text", "text", marker="inverted_triangle", size=8),
     "step-down": Style("paper", "text", width=1.6, marker="diamond", size=13),
     "start": Style("paper", "text", width=1.6, marker="triangle", size=11),
@@ -205,7 +209,7 @@ def _bars(plot: Any, layout: Layout, kind: BarKind, style: Style, bars: Sequence
         name="bars")
     quads = plot.quad(left="left", right="right", top="top", bottom="bottom", source=source, line_width=style.width,
                       line_dash=style.dash, fill_alpha=style.alpha if style.fill else 0, line_alpha=1 if style.line else 0,
-                      hatch_pattern=style.hatch, hatch_alpha=0.4 if kind in WHOLE else 0.8, hatch_weight=1.2, hatch_scale=12)
+                      hatch_pattern=style.hatch, hatch_alpha=0.4 if kind in FAINT else 0.8, hatch_weight=1.2, hatch_scale=12)
     inks = {"line_color": style.line, "fill_color": style.fill, "hatch_color": style.hatch_ink if style.hatch else None}
     _ink(quads, kind, {name: ink for name, ink in inks.items() if ink})
 

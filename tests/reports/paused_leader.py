@@ -59,10 +59,10 @@ def reign(clock: Clockwork, claimant: str, token: int, start: int, until: int, e
 
 
 def write(clock: Clockwork, claimant: str, token: int, at: int, cell: list[int], count: list[int], *, took: int = 4 * MS,
-          outcome: str = "ok", client: str | None = "same", error: str | None = None) -> None:
+          outcome: str = "ok", client: str | None = "same", error: str | None = None, activity: str = "write") -> None:
     """A write, the resource's record of it (unless outcome is "lost") and what its client hears."""
     count[0] += 1
-    process, id_, order = f"{claimant.partition('#')[0]}/write", f"{claimant}-{count[0]}", count[0]
+    process, id_, order = f"{claimant.partition('#')[0]}/{activity}", f"{claimant}-{count[0]}", count[0]
     say(clock, at, process, "invoke", "write", claimant=claimant, tenure=cell, token=token, id=id_)
     if outcome != "lost":
         more = {"order": order} if outcome == "ok" else {}
@@ -115,7 +115,7 @@ def ops(every: int = 5 * MS, candidate_error: str = HOSTILE) -> list[Op]:
     write(clock, "c2#1", 9, 13_799 * MS, second, count, outcome="lost", client=None)
     say(clock, 13_830 * MS, "c2/exit", "ok", "exit", claimant="c2#1", value={"signal": "SIGKILL"})
     say(clock, 16_400 * MS, "c2/tick", "ok", "tick", claimant="c2#2")
-    write(clock, "c3#1", 12, 17_998 * MS, third, count, took=90 * MS, outcome="lost", client="info", error="TimeoutError")
+    write(clock, "c3#1", 12, 17_998 * MS, third, count, took=90 * MS, outcome="lost", client="info", error="TimeoutError", activity="audit")
     say(clock, 18_150 * MS, "c3/elect", "ok", "step-down", claimant="c3#1", tenure=third)
     nemesis(clock, "nemesis/1-pause", "pause", "resume", 6 * S, 12 * S, {"host": "c1#1", "pids": [4711]}, evidence="4711: state T")
     isolated = [[a, b] for peer in ("n1", "n3", "c1", "c2", "c3") for a, b in (("n2", peer), (peer, "n2"))]

@@ -152,6 +152,12 @@ def test_a_scenario_that_is_no_yaml_is_shown_as_it_is(story, history):
     assert "{ not: [yaml" in Page(render(history, story.judged(history), "{ not: [yaml", "x")).visible
 
 
+def test_what_a_scenario_says_of_itself_is_one_paragraph(story, history):
+    said = Page(render(history, story.judged(history), "about: |\n  Two lines,\n  one thought.\n", "x")).visible
+    assert "Two lines, one thought." in said
+    assert "\\n" not in said
+
+
 def test_many_findings_are_all_there(story, history):
     findings = tuple(Finding("possible", f"overlap number {i}", "belief", ("c1#1", "c2#1"), 8 * story.S + i * 1000, 8 * story.S + i * 1000 + 500, (1, 2)) for i in range(400))
     html = render(history, Verdict("valid", True, "s", 1, (Check("overlap", "valid", findings),)), "", "")

@@ -89,6 +89,7 @@ def test_nodes_lead_by_their_own_account_and_fall_silent(shown):
 
 def test_gaps_are_those_of_the_availability_check(shown):
     assert bars(shown, "gap") == [(3500 * MS, 3512 * MS), (6000 * MS, 8062 * MS), (13_799 * MS, 15_962 * MS)]
+    assert bars(shown, "excused") == [(6 * S, 8050 * MS)]
 
 
 def test_the_axis_begins_where_something_happens(shown):
@@ -122,6 +123,7 @@ def test_binning_hides_no_finding_and_no_refused_or_unknown_write():
     shown = view(history, empty(Finding("late", "text", ops=(named, named + 1), fails=True)), [])
     assert marks(shown, "accepted", "c1") == [S + 1000 * MS]
     assert marks(shown, "accepted", "resource") == [S + 1000 * MS + 100]
+    assert marks(shown, "named", "c1") == [S + 1000 * MS]
     assert marks(shown, "refused", "resource") == [9 * S + 1]
     assert marks(shown, "unknown", "c1") == [9 * S + 3]
     binned = [bar for bar in shown.bars if bar.kind == "accepted-many" and bar.lane == "resource"]

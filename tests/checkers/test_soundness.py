@@ -1,6 +1,6 @@
 """Sound systems raise no alarm, whatever goes wrong around them; each kind of harm done to their histories is found."""
 from collections.abc import Iterator
-from functools import cache
+from functools import lru_cache
 from itertools import pairwise
 from random import Random
 from typing import Any
@@ -27,7 +27,7 @@ seeds = st.integers(min_value=0, max_value=2**32)
 few = settings(max_examples=60, deadline=None)
 
 
-@cache
+@lru_cache(maxsize=64)
 def sound(seed: int) -> tuple[dict[str, Any], ...]:
     return tuple(World(seed).lines)
 

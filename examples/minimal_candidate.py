@@ -14,6 +14,8 @@ import time
 import urllib.error
 import urllib.request
 from base64 import b64encode
+from contextlib import suppress
+from functools import partial
 
 inbox, numbers = b"", iter(range(1, 10**9))
 
@@ -57,9 +59,9 @@ def renew():
     return {"ttl": int(kept["TTL"]) * 10**9} if kept.get("TTL") else None
 
 
-def write(about):
+def write(id, token):
     try:
-        return {"value": post(f"http://{init['resource']}/write", {"id": about["id"], "token": about["token"], "value": about["id"]})}
+        return {"value": post(f"http://{init['resource']}/write", {"id": id, "token": token, "value": id})}
     except urllib.error.HTTPError as error:
         if error.code == 409:
             return None
@@ -86,8 +88,8 @@ def lead(token):
     """Write and renew until a renewal is refused or diarchy says stop; True for stop."""
     renewed = now()
     while True:
-        about = {"id": f"{init['claimant']}-{next(numbers)}", "token": token}
-        op("write", "write", lambda: write(about), **about)
+        id = f"{init['claimant']}-{next(numbers)}"
+        op("write", "write", partial(write, id, token), id=id, token=token)
         if now() - renewed > options["renew_every"]:
             renewed = now()
             tell(process="tick", type="ok", f="tick", time=renewed)
@@ -118,11 +120,9 @@ while not stopped(0.2):
         lease = post(f"{etcd}/v3/lease/grant", {"TTL": str(options["ttl"] // 10**9)})
     except OSError:
         continue
-    won = op("acquire", "elect", lambda: acquire(sent), tenure=lease["ID"])  # noqa: B023
+    won = op("acquire", "elect", partial(acquire, sent), tenure=lease["ID"])
     if won is None:
-        try:
+        with suppress(OSError):
             post(f"{etcd}/v3/lease/revoke", {"ID": lease["ID"]})
-        except OSError:
-            pass
     elif lead(won["token"]):
         break

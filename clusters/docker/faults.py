@@ -152,7 +152,8 @@ class Faults:
         deployment = self._deployment
         deployment.boots[name] += 1
         state = await deployment.threads.call(containers.start, deployment.client, deployment.containers[name])
-        problems = await deployment.mesh.open(name)
+        # Again after a failure: until the node is back, a proxy may be stuck in dialling it.
+        problems = await deployment.mesh.open(name) and await deployment.mesh.open(name)
         if self._packets_asked:
             deployment.packets.forget(name)
             links: list[Link] = [link for peer in deployment.nodes if peer != name for link in ((name, peer), (peer, name))]

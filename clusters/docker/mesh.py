@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 import msgspec
 
 from diarchy.clusters.docker.engine import Threads
-from diarchy.clusters.docker.probe import Answer, ask
+from diarchy.clusters.docker.probe import ask
 from diarchy.clusters.docker.toxics import Step, after, steps, wanted
 from diarchy.clusters.docker.toxiproxy import Listener, Toxic, Toxiproxy, ToxiproxyError
 from diarchy.clusters.ledger import Ledger, LinkState
@@ -50,6 +50,15 @@ class Seen(msgspec.Struct, frozen=True):
     evidence: str
 
 
+class _Look(msgspec.Struct, frozen=True):
+    """What one route showed: to a probe (`round_trips`, ns, of its answers) and when its toxics were read back."""
+
+    as_wanted: bool
+    probed: str
+    read: str = ""
+    round_trips: tuple[int, ...] = ()
+
+
 class Mesh:
     """The proxies of one run. The ledger says what they should do; whoever alters it calls `settle` with the links altered."""
 
@@ -57,7 +66,7 @@ class Mesh:
         self.toxiproxy, self._ledger, self._threads = toxiproxy, ledger, threads
         self._routes: dict[str, Route] = {}
         self._have: dict[str, frozenset[Toxic] | None] = {}
-        self._open: dict[str, bool] = {}
+        self._open: dict[str, bool | None] = {}
         self._locks: dict[str, threading.Lock] = {}
         self._closed: frozenset[str] = frozenset()
 
@@ -93,11 +102,10 @@ class Mesh:
         """Read the toxics back, and send a question through every proxy of these links."""
         routes = self._carrying(links)
         seen = await asyncio.gather(*(self._look(route) for route in routes))
-        told: dict[str, list[str]] = {}
+        alike: dict[tuple[str, str], list[tuple[Route, _Look]]] = {}
         for route, one in zip(routes, seen, strict=True):
-            told.setdefault(one.evidence, []).append(route.name)
-        evidence = "; ".join(f"{', '.join(names)}: {text}" for text, names in told.items())
-        return Seen(all(one.as_wanted for one in seen), evidence)
+            alike.setdefault((one.probed, one.read), []).append((route, one))
+        return Seen(all(one.as_wanted for one in seen), "; ".join(_told(looks) for looks in alike.values()))
 
     def _carrying(self, links: Iterable[Link]) -> list[Route]:
         wanted = set(links)
@@ -113,7 +121,7 @@ class Mesh:
             try:
                 have = self._have[route.name]
                 if have is None:
-                    have = self.toxiproxy.toxics(route.name)
+                    _, have = self.toxiproxy.read(route.name)
                 up, down = (self._ledger.link(link) for link in route.links())
                 plan = steps(have, wanted("upstream", up) | wanted("downstream", down))
                 self._have[route.name] = None
@@ -121,6 +129,8 @@ class Mesh:
                     self._take(route, step)
                 self._have[route.name] = after(have, plan)
                 if self._open[route.name] != (listen := route.target not in self._closed):
+                    # Unknown until it is answered: a server that is dialling a dead node does it long after we have given up.
+                    self._open[route.name] = None
                     (self.toxiproxy.enable if listen else self.toxiproxy.disable)(route.name)
                     self._open[route.name] = listen
             except ToxiproxyError as error:
@@ -138,14 +148,14 @@ class Mesh:
                 self._open[route.name] = False
                 self.toxiproxy.recreate(self._listener(route, False))
 
-    async def _look(self, route: Route) -> Seen:
+    async def _look(self, route: Route) -> _Look:
         for _ in range(ATTEMPTS):
             before = self._wanted(route)
             as_wanted, read = await self._read_back(route)
             probed = await self._probe(route, *before)
             if self._wanted(route) == before:
                 break
-        return Seen(as_wanted and probed.as_wanted, f"{probed.evidence}; {read}")
+        return msgspec.structs.replace(probed, as_wanted=as_wanted and probed.as_wanted, read=read)
 
     def _wanted(self, route: Route) -> tuple[LinkState, LinkState]:
         up, down = (self._ledger.link(link) for link in route.links())
@@ -153,18 +163,20 @@ class Mesh:
 
     async def _read_back(self, route: Route) -> tuple[bool, str]:
         try:
-            found = await self._threads.call(self.toxiproxy.toxics, route.name)
+            enabled, found = await self._threads.call(self.toxiproxy.read, route.name)
         except ToxiproxyError as error:
             return False, f"not read back: {error}"
-        expected = self._have[route.name]
         names = ", ".join(toxic.name for toxic in sorted(found)) or "no toxic"
-        return found == expected, f"{names} read back" if found == expected else f"found {names}"
+        if enabled != (route.target not in self._closed):
+            return False, f"the proxy is {'enabled' if enabled else 'disabled'}, with {names}"
+        as_wanted = found == self._have[route.name]
+        return as_wanted, f"{names} read back" if as_wanted else f"found {names}"
 
-    async def _probe(self, route: Route, up: LinkState, down: LinkState) -> Seen:
+    async def _probe(self, route: Route, up: LinkState, down: LinkState) -> _Look:
         if not route.question:
-            return Seen(True, "nothing to ask there")
+            return _Look(True, "nothing to ask there")
         if route.target in self._closed:
-            return Seen(True, f"{route.target} is dead, which a probe cannot tell from this")
+            return _Look(True, f"{route.target} is dead, which a probe cannot tell from this")
         delay = up.latency + up.jitter + down.latency + down.jitter
         silence = up.silent or (down.silent and not up.reset)
         reset = not silence and (up.reset or down.reset)
@@ -172,25 +184,28 @@ class Mesh:
         samples = SAMPLES if delay and not (silence or reset) else 1
         straight, *answers = await asyncio.gather(
             ask(route.upstream, route.question, ANSWER_S), *(ask(route.probe, route.question, within_s) for _ in range(samples)))
+        outcomes = {answer.outcome for answer in answers}
+        probed = "silent" if "silent" in outcomes else "closed" if "closed" in outcomes else "answered"
+        took = tuple(answer.round_trip for answer in answers) if probed == "answered" else ()
         if straight.outcome != "answered":
-            return Seen(True, f"{answers[0].outcome}, but {route.target} does not answer without the link either")
+            return _Look(True, f"{probed}, but {route.target} does not answer without the link either", "", took)
         if silence:
-            silent = answers[0].outcome == "silent"
-            return Seen(silent, f"silent for {within_s * 1000:.0f} ms" if silent else str(answers[0]))
+            return _Look(probed == "silent", f"{probed} for {within_s * 1000:.0f} ms" if probed == "silent" else probed, "", took)
         if reset:
-            return Seen(answers[0].outcome == "closed", str(answers[0]))
-        return _in_time(answers, delay - 2 * (up.jitter + down.jitter))
+            return _Look(probed == "closed", probed, "", took)
+        least = delay - 2 * (up.jitter + down.jitter)
+        in_time = probed == "answered" and sorted(took)[len(took) // 2] >= least - SLACK_NS
+        return _Look(in_time, f"{probed} (at least {least / 1e6:.0f} ms asked)" if least > 0 else probed, "", took)
 
     @staticmethod
     def _listener(route: Route, enabled: bool) -> Listener:
         return Listener(route.name, route.listen, route.upstream, enabled)
 
 
-def _in_time(answers: Sequence[Answer], least: int) -> Seen:
-    """Answered, at the median no sooner than `least` ns."""
-    lost = [answer for answer in answers if answer.outcome != "answered"]
-    if lost:
-        return Seen(False, str(lost[0]))
-    median = sorted(answer.round_trip for answer in answers)[len(answers) // 2]
-    asked = f" (at least {least / 1e6:.0f} ms asked)" if least > 0 else ""
-    return Seen(median >= least - SLACK_NS, f"answered in {median / 1e6:.0f} ms{asked}")
+def _told(looks: Sequence[tuple[Route, _Look]]) -> str:
+    """Routes that showed the same, in one line."""
+    first = looks[0][1]
+    took = sorted(round(ns / 1e6) for _, look in looks for ns in look.round_trips)
+    span = f" in {took[0]} ms" if took and took[0] == took[-1] else f" in {took[0]} to {took[-1]} ms" if took else ""
+    probed = first.probed.replace("answered", f"answered{span}", 1)
+    return f"{', '.join(route.name for route, _ in looks)}: {probed}; {first.read}"

@@ -11,9 +11,6 @@ class Answer(msgspec.Struct, frozen=True):
     outcome: Literal["answered", "closed", "silent"]
     round_trip: int = 0
 
-    def __str__(self) -> str:
-        return f"answered in {self.round_trip / 1e6:.0f} ms" if self.outcome == "answered" else self.outcome
-
 
 def http_get(path: str) -> bytes:
     """A question for servers that speak HTTP. They keep the connection, so that its end is never taken for the link's doing."""

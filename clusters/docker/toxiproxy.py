@@ -1,7 +1,7 @@
 """toxiproxy-python with what it lacks: several servers in one process, time-outs, creation in bulk, errors for every bad answer.
 
 The package keeps host and port in a class that its modules name globally, so one process knows one server. `_bound` gives
-each server a copy of the package's classes, whose methods see a consumer of that server's own in that place.
+each server a copy of the package's Proxy, whose methods see a consumer of that server's own in that place.
 """
 from collections.abc import Sequence
 from contextlib import suppress
@@ -50,12 +50,11 @@ class Toxiproxy:
     """One server's API. Every call blocks, has a time-out, and raises ToxiproxyError where it fails."""
 
     def __init__(self, host: str, port: int = API_PORT) -> None:
-        from toxiproxy import proxy, server
+        from toxiproxy import proxy
 
         self.address = f"{host}:{port}"
         self._consumer = _consumer(host, port)
         self._proxy = _bound(proxy.Proxy, APIConsumer=self._consumer)
-        self._server = _bound(server.Toxiproxy, APIConsumer=self._consumer, Proxy=self._proxy)()
         self._known: dict[str, Any] = {}
 
     def version(self) -> str:
@@ -81,14 +80,11 @@ class Toxiproxy:
         with suppress(Missing):
             self._known[proxy].destroy_toxic(toxic.name)
 
-    def toxics(self, proxy: str) -> frozenset[Toxic]:
-        """The toxics that the server has on the proxy now."""
+    def read(self, proxy: str) -> tuple[bool, frozenset[Toxic]]:
+        """Whether the proxy listens and the toxics it has, as the server says now."""
         found = self._known[proxy].toxics().values()
-        return frozenset(Toxic(t.type, t.stream, tuple(sorted(t.attributes.items()))) for t in found)
-
-    def enabled(self) -> dict[str, bool]:
-        """Whether each proxy listens, by name, as the server says."""
-        return {name: bool(proxy.enabled) for name, proxy in self._server.proxies().items()}
+        enabled = bool(self._consumer.get(f"/proxies/{proxy}").json()["enabled"])
+        return enabled, frozenset(Toxic(t.type, t.stream, tuple(sorted(t.attributes.items()))) for t in found)
 
     def enable(self, proxy: str) -> None:
         """Listen (again)."""

@@ -7,6 +7,7 @@ import aiohttp
 import pytest
 
 from diarchy.clusters.cluster import ClusterError
+from diarchy.clusters.docker.probe import http_get
 from diarchy.history.faults import Cut, Fault, Kill, Pause, Realised, Reset, Slow, Stall
 
 pytestmark = pytest.mark.docker
@@ -204,7 +205,15 @@ def test_a_limit_of_bandwidth_holds(healed: Any) -> None:
 def test_a_reset_link_resets(healed: Any, link: tuple[str, str]) -> None:
     async def check() -> None:
         address = healed.cluster.endpoints("c1").resource
+        reader, writer = await asyncio.open_connection(*address.split(":"))
+        writer.write(http_get("/state"))
+        assert await reader.readuntil(b"}")
         assert "closed" in (await apply(healed, Reset((link,)))).evidence
+        writer.write(http_get("/state"))
+        async with asyncio.timeout(1):
+            with pytest.raises((ConnectionResetError, asyncio.IncompleteReadError)):
+                await reader.readuntil(b"}")
+        writer.transport.abort()
         with pytest.raises((aiohttp.ClientOSError, aiohttp.ServerDisconnectedError)):
             await healed.post(address, "/write", {"id": "reset"})
         await lift(healed, Reset((link,)))
@@ -325,6 +334,58 @@ def test_dropped_packets_survive_a_restart_of_the_node(healed: Any) -> None:
     healed.run(check())
 
 
+@pytest.mark.parametrize("fault", [
+    Cut((("c1", "n1"),)), Stall((("n1", "n2"),)), Reset((("c1", "n1"),)), Slow((("n1", "c1"),), latency=100 * MS),
+])
+def test_a_fault_on_a_link_that_did_not_bite_says_so(healed: Any, fault: Fault, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Toxiproxy that takes orders and does nothing."""
+
+    async def check() -> None:
+        monkeypatch.setattr(healed.cluster._deployment.mesh.toxiproxy, "add", lambda *_: None)
+        realised = await healed.cluster.apply(fault)
+        assert not realised.bit
+        assert "answered in" in realised.evidence
+        assert "found no toxic" in realised.evidence
+        monkeypatch.undo()
+        await lift(healed, fault)
+
+    healed.run(check())
+
+
+def test_a_lift_that_left_a_toxic_says_so(healed: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def check() -> None:
+        fault = Cut(both("c1", "n1"))
+        await apply(healed, fault)
+        monkeypatch.setattr(healed.cluster._deployment.mesh.toxiproxy, "remove", lambda *_: None)
+        realised = await healed.cluster.lift(fault)
+        assert not realised.bit
+        assert "silent" in realised.evidence
+        monkeypatch.undo()
+        toxiproxy = healed.cluster._deployment.mesh.toxiproxy
+        for toxic in toxiproxy.read("c1-n1")[1]:
+            toxiproxy.remove("c1-n1", toxic)
+        await apply(healed, fault)
+        await lift(healed, fault)
+
+    healed.run(check())
+
+
+def test_a_node_that_ended_by_itself_is_neither_paused_nor_resumed(healed: Any) -> None:
+    async def check() -> None:
+        deployment = healed.cluster._deployment
+        deployment.client.api.kill(deployment.containers["n3"], signal="SIGKILL")
+        realised = await healed.cluster.apply(Pause("n3"))
+        assert (realised.bit, realised.pids) == (False, ())
+        assert "exited, status 137" in realised.evidence
+        assert "nothing to undo" in (await lift(healed, Pause("n3"))).evidence
+        assert "was not running" in (await apply(healed, Kill("n3"))).evidence
+        await lift(healed, Kill("n3"))
+        seen = await deployment.mesh.verify([("n1", "n3"), ("n2", "n3"), ("c1", "n3")])
+        assert seen.as_wanted, seen.evidence
+
+    healed.run(check())
+
+
 def test_what_cannot_be_done_is_refused_before_anything_is_done(healed: Any) -> None:
     async def check() -> None:
         refused = {
@@ -357,8 +418,7 @@ def test_all_is_as_before(healed: Any) -> None:
 
     async def check() -> None:
         mesh = healed.cluster._deployment.mesh
-        assert all(mesh.toxiproxy.enabled().values())
-        assert all(not mesh.toxiproxy.toxics(name) for name in mesh._routes)
+        assert {mesh.toxiproxy.read(name) for name in mesh._routes} == {(True, frozenset())}
         seen = await mesh.verify([link for route in mesh._routes.values() for link in route.links()])
         assert seen.as_wanted, seen.evidence
 

@@ -72,7 +72,7 @@ def test_removing_what_is_not_there_is_no_error_but_reading_it_is(answering: Any
     server.remove("a", CUT)
     assert asked[-1][:2] == ("DELETE", "/proxies/a/toxics/timeout-upstream-0")
     with pytest.raises(ToxiproxyError, match="not found"):
-        server.toxics("a")
+        server.read("a")
 
 
 def test_a_server_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,20 +118,20 @@ def test_a_real_server_does_what_it_is_told_and_reads_back(servers: list[Toxipro
     other.populate([listener])
     one.add("link", CUT)
     one.add("link", SLOW)
-    assert one.toxics("link") == {CUT, SLOW}
-    assert other.toxics("link") == frozenset()
-    assert one.enabled() == {"link": True, "closed": False}
+    assert one.read("link") == (True, {CUT, SLOW})
+    assert other.read("link") == (True, frozenset())
+    assert one.read("closed") == (False, frozenset())
     with pytest.raises(ToxiproxyError, match="already exists"):
         one.add("link", CUT)
     one.remove("link", CUT)
     one.remove("link", CUT)
-    assert one.toxics("link") == {SLOW}
+    assert one.read("link") == (True, {SLOW})
     one.recreate(listener)
-    assert one.toxics("link") == frozenset()
+    assert one.read("link") == (True, frozenset())
     one.disable("link")
     one.enable("closed")
-    assert one.enabled() == {"link": False, "closed": True}
-    assert other.enabled() == {"link": True}
+    assert [one.read(name)[0] for name in ("link", "closed")] == [False, True]
+    assert other.read("link") == (True, frozenset())
 
 
 @pytest.mark.docker

@@ -197,3 +197,41 @@ def test_lines_that_are_missing_never_crash_a_check(seed: int, data: st.DataObje
 def test_judging_twice_gives_the_same_bytes(seed: int) -> None:
     lines = list(sound(seed))
     assert encode(judge(read(lines))) == encode(judge(read(lines)))
+
+
+def stale(history: History, tolerance: int) -> set[tuple[int, int]]:
+    """By the definition, over all pairs: those of which the resource took a write of the earlier after one of the later (or T, T′, T)."""
+    held = [holding for holding in holdings(history, tenures(history)).values() if holding.accepted]
+    found = set()
+    for a in held:
+        for b in held:
+            if a.root == b.root or a.claimant == b.claimant:
+                continue
+            mine, yours = ([int(history.order[row]) for row in holding.accepted] for holding in (a, b))
+            if a.token is not None and b.token is not None and a.token != b.token:
+                earlier: bool | None = a.token < b.token
+            else:
+                earlier = True if a.acquired + tolerance < b.invoked else False if b.acquired + tolerance < a.invoked else None
+            if (earlier and max(mine) > min(yours)) or (earlier is None and any(min(mine) < order < max(mine) for order in yours)):
+                found.add((a.root, b.root))
+    return found
+
+
+@settings(max_examples=80, deadline=None)
+@given(seeds, st.booleans(), st.integers(min_value=2, max_value=30))
+def test_every_tenure_whose_write_came_late_is_named_and_no_other(seed: int, tokens: bool, moved: int) -> None:
+    """The resource's order is shuffled here and there; with tokens, and without."""
+    dice, lines = Random(seed), list(sound(seed % 200))
+    taken = [line["index"] for line in lines if line["process"] == "resource" and "order" in line]
+    assume(len(taken) > 2)
+    chosen = dice.sample(taken, min(len(taken), moved))
+    for row, order in zip(chosen, dice.sample([lines[row]["order"] for row in chosen], len(chosen)), strict=True):
+        lines[row] = lines[row] | {"order": order}
+    if not tokens:
+        lines = [{key: value for key, value in line.items() if key != "token"} for line in lines]
+    history = read(lines)
+    expected = stale(history, 0)
+    held = holdings(history, tenures(history))
+    named = {(f.claimants[0], f.claimants[1]) for f in Overlap().check(history).findings if f.level == "accepted"}
+    assert {a for a, _ in named} == {held[a].claimant for a, _ in expected}
+    assert named <= {(held[a].claimant, held[b].claimant) for a, b in expected}

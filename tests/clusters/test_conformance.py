@@ -1,5 +1,6 @@
 """What every real cluster promises: a fault bites as asked, in the direction asked, is verified, and is undone."""
 import asyncio
+import random
 from pathlib import Path
 from typing import Any
 
@@ -382,6 +383,40 @@ def test_a_node_that_ended_by_itself_is_neither_paused_nor_resumed(healed: Any) 
         await lift(healed, Kill("n3"))
         seen = await deployment.mesh.verify([("n1", "n3"), ("n2", "n3"), ("c1", "n3")])
         assert seen.as_wanted, seen.evidence
+
+    healed.run(check())
+
+
+def test_faults_of_many_owners_at_once_end_clean(healed: Any) -> None:
+    """Six owners apply and lift, each in its own order, on the same links and hosts: then nothing is left of it."""
+    ab, ac, cr = both("n1", "n2"), both("c1", "n1"), both("c1", "resource")
+    owners: list[list[Fault]] = [
+        [Cut(ab), Slow(ac, latency=30 * MS), Pause("n2")], [Stall(ab), Cut(ac)], [Slow(ab, latency=20 * MS), Stall(cr), Kill("n2")],
+        [Reset(ac), Cut(cr)], [Pause("n2"), Stall(ac)], [Cut(ab, "packets"), Slow(cr, bandwidth=100)],
+    ]
+
+    async def owner(number: int, faults: list[Fault]) -> None:
+        dice = random.Random(number)
+        for _ in range(2):
+            in_force: list[Fault] = []
+            for fault in faults:
+                await healed.cluster.apply(fault)
+                in_force.append(fault)
+                await asyncio.sleep(dice.random() / 5)
+            dice.shuffle(in_force)
+            for fault in in_force:
+                await healed.cluster.lift(fault)
+
+    async def check() -> None:
+        await asyncio.gather(*(owner(number, faults) for number, faults in enumerate(owners)))
+        deployment = healed.cluster._deployment
+        assert deployment.ledger.active == ()
+        seen = await deployment.mesh.verify([*ab, *ac, *cr])
+        assert seen.as_wanted, seen.evidence
+        seen = await deployment.packets.verify(ab)
+        assert seen.as_wanted, seen.evidence
+        assert state_of(healed.container("n2")["State"]["Pid"]) != "T"
+        await healed.leader()
 
     healed.run(check())
 

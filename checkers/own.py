@@ -13,10 +13,12 @@ def own_leaders(claims: Sequence[Claim], tolerance: int, fail_on: Sequence[str])
 
 
 def _one_term(claims: Sequence[Claim], fail_on: Sequence[str]) -> list[Finding]:
+    """Claims in a term in which the same boot had just said that it did not lead prove nothing: a server whose answer's term lags
+    behind (etcd's Status has that of the last entry applied) is elected in one term and still names the one before."""
     first: dict[int, Claim] = {}
     found: dict[tuple[int, str], Finding] = {}
     for claim in claims:
-        if claim.term is None:
+        if claim.term is None or not claim.fresh:
             continue
         before = first.setdefault(claim.term, claim)
         if before.claimant != claim.claimant and (claim.term, claim.claimant) not in found:

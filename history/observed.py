@@ -16,6 +16,8 @@ class Claim(msgspec.Struct, frozen=True):
     ops: tuple[int, int]
     """Indices of that `ok` and that `invoke`."""
     samples: int
+    fresh: bool
+    """Whether the term was new to this boot when the claim began: its answer before was not in the same term."""
 
 
 class _Run(msgspec.Struct):
@@ -25,6 +27,7 @@ class _Run(msgspec.Struct):
     first: int
     last: int
     samples: int
+    fresh: bool
     doubtful: bool = False
 
 
@@ -37,6 +40,7 @@ def claims(history: History) -> list[Claim]:
     found: list[_Run] = []
     open_: dict[str, _Run] = {}
     asked: dict[str, int] = {}
+    before: dict[str, tuple[str | None, int | None]] = {}
     mask = history.f.is_("observe") & history.process.like("observer/")
     for row in map(int, mask.nonzero()[0]):
         process, type_ = history.process[row] or "", history.type[row]
@@ -47,11 +51,14 @@ def claims(history: History) -> list[Claim]:
         question = asked.pop(process, None) if of == NONE else of
         if type_ != "ok" or question is None or not 0 <= question < len(history):
             continue
-        _answer(history, open_, found, process, row, question)
+        said = history.claimant[row], history.get("term", row)
+        _answer(history, open_, found, process, row, question, before.get(process) != said)
+        before[process] = said
     return sorted((_claim(history, run) for run in found if run.samples > 1 and not run.doubtful), key=lambda claim: (claim.belief, claim.ops))
 
 
-def _answer(history: History, open_: dict[str, _Run], found: list[_Run], process: str, row: int, question: int) -> None:
+def _answer(history: History, open_: dict[str, _Run], found: list[_Run], process: str, row: int, question: int,
+            fresh: bool) -> None:
     value, claimant = history.value.get(row), history.claimant[row]
     if not isinstance(value, dict) or value.get("leads") is not True or claimant is None:
         open_.pop(process, None)
@@ -62,10 +69,10 @@ def _answer(history: History, open_: dict[str, _Run], found: list[_Run], process
         return
     if run is not None and run.claimant == claimant and run.term is not None and term is not None and run.term < term:
         run.doubtful = True
-    run = open_[process] = _Run(claimant, history.node[row] or claimant.partition("#")[0], term, row, question, 1)
+    run = open_[process] = _Run(claimant, history.node[row] or claimant.partition("#")[0], term, row, question, 1, fresh)
     found.append(run)
 
 
 def _claim(history: History, run: _Run) -> Claim:
     start, end = int(history.time[run.first]), int(history.time[run.last])
-    return Claim(run.claimant, run.node, run.term, Span(start, max(start, end)), (run.first, run.last), run.samples)
+    return Claim(run.claimant, run.node, run.term, Span(start, max(start, end)), (run.first, run.last), run.samples, run.fresh)

@@ -48,6 +48,12 @@ def test_a_new_leader_that_still_names_the_old_term_is_no_violation() -> None:
     assert Overlap().check(history).findings == ()
 
 
+def test_a_new_leader_that_never_commits_may_name_the_old_term_to_its_end() -> None:
+    """It said that it followed in term 5, was elected in term 6, and was cut off before it had applied anything of that."""
+    history = tell([*said("n1", 1, True, 5, 10), *said("n2", 1, False, 5, 10), *said("n2", 3, True, 5, 5), *said("n2", 4, False, 7)])
+    assert Overlap().check(history).findings == ()
+
+
 def test_a_lower_term_beside_a_higher_is_superseded() -> None:
     history = tell([*said("n1", 1, True, 5, 30), *said("n2", 2, True, 6, 40)])
     check = Overlap().check(history)
@@ -58,7 +64,7 @@ def test_a_lower_term_beside_a_higher_is_superseded() -> None:
 
 
 def test_two_leaders_of_one_term_are_granted_at_whatever_times() -> None:
-    check = Overlap().check(tell([*said("n1", 1, True, 5, 3), *said("n1", 2, False, 5), *said("n2", 20, True, 5, 3)]))
+    check = Overlap().check(tell([*said("n1", 1, True, 5, 3), *said("n1", 2, False, 5), *said("n2", 19, False, 4), *said("n2", 20, True, 5, 3)]))
     (finding,) = check.findings
     assert (finding.kind, finding.fails, finding.claimants, check.verdict) == ("granted", True, ("n1#1", "n2#1"), "violation")
 

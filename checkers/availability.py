@@ -4,13 +4,14 @@ from typing import Annotated, ClassVar
 
 import msgspec
 
-from diarchy.checkers.failover import changes, failovers
+from diarchy.checkers.failover import changes, failovers, own_changes, own_failovers
 from diarchy.checkers.landed import holdings
 from diarchy.checkers.proofs import seconds
 from diarchy.checkers.verdict import Check, Finding
 from diarchy.checkers.weather import excused, in_force, weather
 from diarchy.history.columns import History
 from diarchy.history.injected import Injected, injected
+from diarchy.history.observed import claims
 from diarchy.history.spans import Span, clipped, total, united, without
 from diarchy.history.tenures import Hold, Tenure, possible_holds, tenures
 from diarchy.history.units import Duration
@@ -37,7 +38,7 @@ class Availability(msgspec.Struct, frozen=True, tag="availability", tag_field="k
         if frame is None:
             return Check("availability", "inconclusive", (Finding("no-candidate", (
                 "No candidate was ever ready, so there is no time to measure. Look at the candidates' logs.")),))
-        stays, faults = tenures(history), injected(history)
+        stays, faults, own = tenures(history), injected(history), claims(history)
         led = clipped(in_office(stays), *frame)
         empty = without([frame], led)
         pardons = list(excused(history, weather(history), empty))
@@ -55,6 +56,7 @@ class Availability(msgspec.Struct, frozen=True, tag="availability", tag_field="k
                                          if gap is not first), default=0),
             "changes": len(found), "changes_no_fault_near": sum(not change.near for change in found),
             "changes_released": sum(change.released for change in found), "failover": failovers(history, found),
+            "own_changes": len(own_changes(own)), "own_failover": own_failovers(history, own, faults),
         }
         shown = sorted(gaps, key=lambda f: (not f.fails, (f.start or 0) - (f.end or 0), f.start or 0))
         shown = [f for number, f in enumerate(shown) if f.fails or number < SHOWN]

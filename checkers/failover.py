@@ -10,6 +10,7 @@ import msgspec
 from diarchy.checkers.landed import Holding
 from diarchy.history.columns import History
 from diarchy.history.injected import Injected, name
+from diarchy.history.observed import Claim
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -32,7 +33,7 @@ class Change(msgspec.Struct, frozen=True):
     near: bool
     """Whether any fault was in force, or had been lifted no longer than `near` ago, between `vacated` and `acquired`."""
     released: bool
-    """Whether the deposed one gave its office back, and was answered."""
+    """Whether the deposed one gave its office back before the successor had it, and was answered."""
 
     @property
     def parts(self) -> dict[str, int] | None:
@@ -58,7 +59,7 @@ def _change(history: History, before: Holding, after: Holding, asked: list[int],
             given: set[int]) -> Change:
     last = before.tenures[-1]
     untils = [int(history.until[row]) for tenure in before.tenures for row in tenure.grants if history.get("until", row) is not None]
-    released = last.released if last.id in given else None
+    released = last.released if last.id in given and last.released is not None and last.released <= after.acquired else None
     vacated = min(max(untils, default=last.belief.end) if released is None else released, after.acquired)
     first = bisect_left(asked, vacated)
     seen = min(asked[first] if first < len(asked) else after.invoked, after.invoked)
@@ -77,6 +78,30 @@ def failovers(history: History, found: Sequence[Change]) -> dict[str, Any]:
             by_kind.setdefault(kind(history, change.fault), []).append(parts)
     return {word: {"count": len(rows)} | {part: _quantiles([row[part] for row in rows if part in row]) for part in PARTS}
             for word, rows in sorted(by_kind.items())}
+
+
+def own_failovers(history: History, claimed: Sequence[Claim], faults: Sequence[Injected]) -> dict[str, Any]:
+    """The system's own changes of leader, by kind of fault: from the fault's `invoke` to the first answer of a leader of a
+    higher term. As exact as the observers ask often; what has no fault of its own is left out."""
+    by_kind: dict[str, list[int]] = {}
+    for before, after in own_changes(claimed):
+        own = [fault for fault in faults if fault.bit and before.belief.start <= fault.start <= after.belief.start]
+        if own:
+            by_kind.setdefault(kind(history, own[-1]), []).append(after.belief.start - own[-1].start)
+    return {word: {"count": len(times), "failover_ns": _quantiles(times)} for word, times in sorted(by_kind.items())}
+
+
+def own_changes(claimed: Sequence[Claim]) -> list[tuple[Claim, Claim]]:
+    """Each claim of a higher term than any before, with the highest one before it, where another boot of a node made it."""
+    found: list[tuple[Claim, Claim]] = []
+    highest: Claim | None = None
+    for claim in claimed:
+        if highest is not None and (claim.term or 0) <= (highest.term or 0):
+            continue
+        if highest is not None and claim.claimant != highest.claimant:
+            found.append((highest, claim))
+        highest = claim
+    return found
 
 
 PARTS = ("detection_ns", "election_ns", "initialisation_ns", "failover_ns")

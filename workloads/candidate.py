@@ -98,14 +98,17 @@ class Candidate:
 
 
 async def beat(session: Session) -> None:
-    """Tick about once a second; tell when the loop did not come round in time: a pause, or a machine too busy."""
+    """Tick about once a second; tell when the loop did not come round in time: a pause, or a machine too busy.
+
+    A stall is told from when the loop was due: until then nothing shows that it would not have run.
+    """
     last = ticked = session.now()
     session.note("tick", "tick")
     while True:
         await asyncio.sleep(LOOK / 1e9)
         now = session.now()
         if now - last > LOOK + STALLED:
-            session.note("tick", "stall", value={"since": last})
+            session.note("tick", "stall", value={"since": last + LOOK})
         if now - ticked >= TICK:
             session.note("tick", "tick")
             ticked = now

@@ -92,15 +92,18 @@ class EtcdCluster:
         return {"etcd": etcd, **await self._deployment.versions()}
 
     async def observe(self, node: str) -> Observation:
-        """Ask the server's own address for its status. Raises on a time-out, an error, or a restart meanwhile."""
+        """Ask the server's own address for raft's state. Raises on a time-out, an error, or a restart meanwhile.
+
+        Not `Status`: that puts together the leader of now and the term of the last entry applied, so that a server just elected
+        names the old term. `raft.status` is one reading, made by raft's own goroutine (docs/decisions/0003).
+        """
         boot = self._deployment.boots[node]
-        status = await self._post(node, "/v3/maintenance/status", {})
+        async with self._asking().get(f"http://{self._client(node)}/debug/vars", raise_for_status=True) as response:
+            raft = (await response.json())["raft.status"]
         if boot != self._deployment.boots[node]:
             raise ClusterError(f"{node} was started anew while it was asked")
-        me, leader = status["header"]["member_id"], status.get("leader", "0")
-        role = "leader" if leader == me else "learner" if status.get("isLearner") else "follower"
-        term = int(status.get("raftTerm", 0)) or None
-        return Observation(leads=leader == me, term=term, claimant=f"{node}#{boot}", role=role)
+        role = str(raft["raftState"]).removeprefix("State").lower()
+        return Observation(leads=role == "leader", term=int(raft["term"]) or None, claimant=f"{node}#{boot}", role=role)
 
     async def _elected(self) -> None:
         loop = asyncio.get_running_loop()

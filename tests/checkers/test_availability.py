@@ -125,3 +125,12 @@ def test_a_gap_names_the_faults_and_the_acquire_that_may_hold_the_office() -> No
     (finding,) = Availability().check(tell(lines)).findings
     assert "cut (op 5)" in finding.text
     assert "c2#1 (op 9)" in finding.text
+
+
+def test_a_release_after_the_successor_had_the_office_explains_nothing() -> None:
+    """It woke up, stepped down and gave back what it had lost long before."""
+    history = tell([*READY, *acquire("c1", 0, 0, 1, ttl=2), *acquire("c2", 3, 3.1, 2, ttl=20),
+                    line(6, "c1/elect", "ok", "step-down", tenure=3), line(6, "c1/elect", "invoke", "release", tenure=3),
+                    line(6.1, "c1/elect", "ok", "release", tenure=3), deadline(8)])
+    stats = Availability().check(history).stats
+    assert (stats["changes"], stats["changes_released"]) == (1, 0)

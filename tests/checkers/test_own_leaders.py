@@ -1,8 +1,9 @@
 """A system's own leader, as observers read it."""
 from typing import Any
 
-from told import S, line, tell
+from told import S, fault, line, tell
 
+from diarchy.checkers.availability import Availability
 from diarchy.checkers.overlap import Overlap
 from diarchy.history.observed import claims
 
@@ -72,3 +73,19 @@ def test_two_leaders_of_one_term_are_granted_at_whatever_times() -> None:
 def test_without_terms_two_leaders_are_only_possible() -> None:
     check = Overlap().check(tell([*said("n1", 1, True, None, 30), *said("n2", 2, True, None, 40)]))
     assert [(f.kind, f.fails) for f in check.findings] == [("possible", False)]
+
+
+def test_the_systems_own_failover_is_from_the_fault_to_the_first_answer_of_the_next_leader() -> None:
+    history = tell([line(0, "c1", "ok", "ready", claimant="c1#1"), *said("n1", 1, True, 5, 10), *fault("kill", "start", 2, 8, host="n1"),
+                    *said("n2", 3.5, True, 6, 10)], nodes=("n1", "n2", "n3"))
+    stats = Availability().check(history).stats
+    assert stats["own_changes"] == 1
+    part = stats["own_failover"]["kill node"]
+    assert (part["count"], part["failover_ns"]["max"]) == (1, round(1.51 * S))
+
+
+def test_a_new_leader_without_a_fault_is_a_change_and_no_failover() -> None:
+    history = tell([line(0, "c1", "ok", "ready", claimant="c1#1"), *said("n1", 1, True, 5, 10), *said("n2", 3, True, 6, 10),
+                    *said("n2", 5, True, 7, 10)], nodes=("n1", "n2", "n3"))
+    stats = Availability().check(history).stats
+    assert (stats["own_changes"], stats["own_failover"]) == (1, {})

@@ -14,6 +14,7 @@ from diarchy.workloads.resource import Write
 
 Play = Callable[[Scene], None]
 TTL = 1.0
+LONG = Duration(10 * S)
 
 
 def pause_of_the_process(seconds: float) -> None:
@@ -32,7 +33,7 @@ def test_the_first_thing_in_office_is_a_write_with_the_token(play: Play) -> None
         assert acquired.sent is not None
         assert acquired.ttl == S
         assert acquired.until == acquired.sent + S
-        assert acquired.sent <= invoke.time
+        assert acquired.sent < invoke.time
 
     play(scene)
 
@@ -53,10 +54,10 @@ def test_renewals_carry_the_deadline_on(play: Play) -> None:
 def test_the_loser_is_refused_and_keeps_no_lease(play: Play) -> None:
     async def scene(stage: Stage) -> None:
         for name in ("c1", "c2", "c3"):
-            stage.candidate(name)
+            stage.candidate(name, ttl=LONG)
         stage.begin("c1", "c2", "c3")
         await stage.op("acquire", "ok")
-        await stage.op("renew", "ok")
+        await stage.op("acquire", "fail", number=2)
         assert len(stage.where("acquire", "ok")) == 1
         await until_leases(stage, 1)
 
@@ -64,6 +65,7 @@ def test_the_loser_is_refused_and_keeps_no_lease(play: Play) -> None:
 
 
 async def until_leases(stage: Stage, number: int) -> None:
+    """Long before one of LONG would expire by itself."""
     deadline = time.monotonic() + 3
     while (left := await stage.leases()) != number:
         assert time.monotonic() < deadline, f"{left} leases"
@@ -82,7 +84,7 @@ def test_careful_sends_nothing_after_a_pause_of_three_ttls(play: Play) -> None:
         after = [op for op in stage.ops if op.f == "write" and op.type == "invoke" and op.tenure == down.tenure and op.time > woken]
         assert not after
         assert len(left) == before
-        assert down.time < woken + 100 * MS
+        assert down.time < woken + 300 * MS
 
     play(scene)
 
@@ -133,7 +135,7 @@ def test_naive_stays_and_tries_again_soon_at_another_node(play: Play) -> None:
         assert not stage.where("step-down")
         tries = [op for op in stage.where("renew", "invoke") if op.index > stage.where("renew", "info")[0].index]
         ends = stage.where("renew", "info")
-        assert tries[0].time - ends[0].time < 150 * MS
+        assert tries[0].time - ends[0].time < 240 * MS
         assert tries[0].node != ends[0].node
 
     play(scene)
@@ -141,7 +143,7 @@ def test_naive_stays_and_tries_again_soon_at_another_node(play: Play) -> None:
 
 def test_an_unknown_acquire_is_revoked_as_a_release_of_its_tenure(play: Play) -> None:
     async def scene(stage: Stage) -> None:
-        stage.candidate("c1")
+        stage.candidate("c1", ttl=LONG)
         stage.stores["c1"].lose("create")
         stage.begin("c1")
         unknown = await stage.op("acquire", "info")
@@ -243,11 +245,13 @@ def test_the_queue_is_served_in_its_order(play: Play) -> None:
         acquired = stage.where("acquire", "ok")
         assert [op.claimant for op in acquired] == ["c1#1", "c2#1", "c3#1"]
         assert [op.token for op in acquired] == [op.token for op in stage.where("enqueue", "ok")]
+        enqueued = {op.claimant: op.time for op in stage.where("enqueue", "ok")}
+        assert all((op.sent or 0) > enqueued[op.claimant] for op in acquired[1:]), "it counts from a keepalive"
         for op in acquired:
             assert op.sent is not None
             assert op.until == op.sent + S
             assert op.until > op.time
-            assert op.sent <= stage.ops[op.of or 0].time
+            assert op.sent < stage.ops[op.of or 0].time
 
     play(scene)
 
@@ -287,7 +291,7 @@ def test_a_lost_place_is_taken_anew(play: Play) -> None:
 
 def test_an_unknown_place_in_the_queue_is_given_up(play: Play) -> None:
     async def scene(stage: Stage) -> None:
-        stage.candidate("c1", wait="predecessor")
+        stage.candidate("c1", wait="predecessor", ttl=LONG)
         stage.stores["c1"].lose("enqueue")
         stage.begin("c1")
         await stage.op("enqueue", "info")
@@ -317,7 +321,7 @@ def test_a_missed_deletion_is_noticed_within_the_ttl(play: Play) -> None:
 def test_stop_while_waiting_leaves_nothing(play: Play) -> None:
     async def scene(stage: Stage) -> None:
         for name, wait in (("c1", "predecessor"), ("c2", "predecessor")):
-            stage.candidate(name, wait=wait)
+            stage.candidate(name, wait=wait, ttl=LONG)
             stage.begin(name)
             await stage.op("enqueue", "ok", name)
         await stage.op("acquire", "fail", "c2")

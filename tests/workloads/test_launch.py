@@ -418,3 +418,38 @@ def ignores(pid: int, number: int) -> bool:
     status = Path(f"/proc/{pid}/status").read_text()
     mask = int(status.partition("SigIgn:")[2].split()[0], 16)
     return bool(mask >> (number - 1) & 1)
+
+
+def test_a_start_that_is_cancelled_leaves_nothing(tmp_path: Path) -> None:
+    """A failing cluster cancels the start of the candidates beside it, at any moment."""
+    command = speaks(tmp_path)
+
+    async def act(after_s: float) -> None:
+        stage = Scene(tmp_path, command)
+        spawning = asyncio.create_task(stage.crew.spawn(["c1", "c2", "c3"], stage.options, "etcd"))
+        await asyncio.sleep(after_s)
+        spawning.cancel()
+        await asyncio.gather(spawning, return_exceptions=True)
+        await stage.crew.close()
+
+    for step in range(8):
+        asyncio.run(asyncio.wait_for(act(step * 0.002), 20))
+    assert not [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if command[1] in commandline(pid) and living([pid])]
+
+
+def commandline(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    except OSError:
+        return ""
+
+
+def test_who_ends_between_ready_and_go_is_in_the_history(tmp_path: Path) -> None:
+    async def scene(stage: Scene) -> None:
+        await stage.introduce("c1")
+        await stage.until(lambda: not stage.crew.hosts["c1"].pids)
+        await stage.until(stage.crew._candidates[0].child.ended.is_set)
+        stage.crew.go()
+        assert [(op.f, op.value) for op in stage.ops] == [("ready", None), ("exit", {"status": 5})]
+
+    play(tmp_path, speaks(tmp_path, pong='now())\n            if line["id"] == 4: sys.exit(5)\n            (0'), scene)

@@ -1,4 +1,5 @@
 """One etcd server in a container on loopback, for tests of what talks to it."""
+import os
 import socket
 import time
 import urllib.request
@@ -17,7 +18,7 @@ def etcd_server() -> Iterator[str]:
         "/usr/local/bin/etcd", "--heartbeat-interval", "50", "--election-timeout", "500", "--data-dir", "/tmp/etcd",
         "--listen-client-urls", f"http://{address}", "--advertise-client-urls", f"http://{address}",
         "--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer, "--initial-cluster", f"default={peer}",
-    ], network_mode="host")
+    ], network_mode="host", name=f"diarchy-tests-etcd-{os.getpid()}-{address.partition(':')[2]}")
     try:
         container.start()
         _until_healthy(address, time.monotonic() + 20)

@@ -14,7 +14,7 @@ from diarchy.history.injected import Injected, acted, injected
 from diarchy.history.lives import lives
 from diarchy.history.tenures import Tenure, tenures
 
-UNSOUND = ("no-leader", "few-writes", "no-fault-bit", "clock", "broken-reference", "not-sequential")
+UNSOUND = ("no-leader", "few-writes", "no-fault-bit", "idle-nemesis", "clock", "broken-reference", "not-sequential")
 """The findings that make a run inconclusive; the others are reported."""
 
 
@@ -30,7 +30,7 @@ class Assumptions(msgspec.Struct, frozen=True, tag="assumptions", tag_field="kin
     def check(self, history: History) -> Check:
         stays, faults = tenures(history), injected(history)
         writes = len(accepted(history))
-        findings = (*self._evidence(history, stays, writes), *_bites(history, stays, faults), *_clock(history),
+        findings = (*self._evidence(history, stays, writes), *_bites(history, stays, faults), *_idle(history, faults), *_clock(history),
                     *broken_references(history), *_nemeses(history, faults), *_candidates(history))
         stats: dict[str, Any] = {
             "ops": len(history), "tenures": len(stays), "accepted_writes": writes, "faults": len(faults),
@@ -69,6 +69,18 @@ def _bites(history: History, stays: Sequence[Tenure], faults: Sequence[Injected]
     if history.setup.nemeses and not any(_in_office(fault, stays) for fault in faults):
         yield Finding("no-fault-bit", "No fault took hold while anybody was in office, so the faults of the scenario tested nothing. Check their "
                                       "targets and times against the log of the run, or let it go on for longer.")
+
+
+def _idle(history: History, faults: Sequence[Injected]) -> Iterator[Finding]:
+    """Nemeses that the scenario has and that did nothing while others did: what they were to show has not been tried."""
+    spoke = [name for name in history.process.table if name.startswith("nemesis")]
+    bit = {fault.process for fault in faults if fault.bit and fault.done is not None}
+    idle = [name for name in spoke if name not in bit] if history.setup.nemeses else []
+    silent = max(0, history.setup.nemeses - len(spoke))
+    if bit and (idle or silent):
+        names = ", ".join([*idle, *([f"{silent} that never began"] if silent else [])])
+        yield Finding("idle-nemesis", f"Of the scenario's {history.setup.nemeses} nemeses {len(idle) + silent} did nothing: {names}. What they "
+                                      "were to show was not tried. Check their targets and times, or let the run go on for longer.")
 
 
 def _clock(history: History) -> Iterator[Finding]:

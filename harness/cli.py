@@ -1,4 +1,4 @@
-"""The command line. Progress goes to stderr, answers to stdout; `docs/cli.md` has the exit statuses."""
+"""The command line. Progress goes to stderr, answers to stdout."""
 import sys
 from pathlib import Path
 from typing import Annotated

@@ -61,8 +61,10 @@ def conduct(scenario: Scenario, seed: int, run_id: str, folder: Folder, console:
 
 
 def again(path: Path, seed: int, out: Path, sets: Sequence[str]) -> str:
-    """The command that runs the same again."""
-    words = ["diarchy", "run", str(path), "--seed", str(seed)]
+    """The command that runs the same again, from this folder."""
+    here = Path.cwd()
+    shown = path.relative_to(here) if path.is_absolute() and path.is_relative_to(here) else path
+    words = ["diarchy", "run", str(shown), "--seed", str(seed)]
     if out != Path("runs"):
         words += ["--out", str(out)]
     for change in sets:

@@ -154,3 +154,16 @@ def test_every_finding_says_something_and_names_a_known_kind() -> None:
 
 def test_an_empty_history_is_inconclusive() -> None:
     assert Assumptions().check(History([])).verdict == "inconclusive"
+
+
+@pytest.mark.parametrize("other", [
+    [line(3, "nemesis/2-kill", "fail", "find", error="no leader was found within 1 s", value={"target": "leader"})],
+    fault("kill", "start", 3, 4, host="n1", process="nemesis/2-kill", bit=False),
+    []])
+def test_a_nemesis_that_did_nothing_leaves_its_story_untold(other: Lines) -> None:
+    lines = [*fault("pause", "resume", 1, 3, host="c1#1", process="nemesis/1-pause"), *other]
+    check = judged(*lines, nemeses=2)
+    assert check.verdict == "inconclusive"
+    (finding,) = [f for f in check.findings if f.kind == "idle-nemesis"]
+    assert "2-kill" in finding.text or "1 that never began" in finding.text
+    assert "idle-nemesis" not in kinds(judged(*lines[:4], nemeses=1))

@@ -97,7 +97,7 @@ def test_a_thoroughly_bad_scenario_is_told_all_at_once(tmp_path: Path) -> None:
     ("tags: [yes]", "5:8: expected text, got yes, which means true in YAML; in quotes it is text: 'yes'"),
     ("nemeses: {kind: pause, target: leader}", "5:10: expected a list, got a mapping"),
     ("nemeses: [{kind: [pause]}]", "5:18: unknown kind: a list; did you mean 'pause'?"),
-    ("nemeses: [{kind: pause}]", "5:11: the key 'target' is missing: nodes or candidates; see the targets below"),
+    ("nemeses: [{kind: pause}]", "5:11: the key 'target' is missing: nodes or candidates; see the table of targets"),
     ("nemeses: [{kind: pause, target: leader, for: 0s}]", "5:46: must be more than nothing"),
     ("nemeses: [{kind: pause, target: leader, times: 0}]", "5:48: 0 is less than 1, the minimum of times"),
     ("nemeses: [{kind: partition, target: leader, peers: 5}]", "5:52: expected text, got the number 5; in quotes it is text: '5'"),

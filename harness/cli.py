@@ -145,7 +145,7 @@ def images_build(
 ) -> int:
     """Make the images from package registries alone: no image registry, no base image, no root."""
     from diarchy.clusters.docker.images import build
-    build(tuple(names or ()), lambda line: typer.echo(line, err=True), force=force)
+    build(known_images(names), lambda line: typer.echo(line, err=True), force=force)
     return 0
 
 
@@ -154,6 +154,25 @@ def images_list(json: Json = False) -> int:
     """Which image each part would use, and where it comes from."""
     from diarchy.harness.listing import show_images
     return show_images(json)
+
+
+@images.command("remove")
+def images_remove(
+    names: Annotated[list[str] | None, typer.Argument(help="toxiproxy, etcd, helper; default: all.")] = None,
+) -> int:
+    """Remove the images that were built here. Pulled ones stay."""
+    from diarchy.clusters.docker.images import remove
+    remove(known_images(names), lambda line: typer.echo(line, err=True))
+    return 0
+
+
+def known_images(names: list[str] | None) -> tuple[str, ...]:
+    """The images meant; none given means all of them."""
+    from diarchy.clusters.docker.images import IMAGES
+    for name in names or ():
+        if name not in IMAGES:
+            raise typer.BadParameter(f"there is no image {name!r}; there are {', '.join(IMAGES)}")
+    return tuple(names or ())
 
 
 def main() -> None:

@@ -61,7 +61,7 @@ def test_the_story_is_the_one_that_the_scenario_tells(ran: tuple[str, Path]) -> 
         case "paused-leader-naive-no-fence" | "late-write-no-fence":
             assert fencing["refused"] == 0
             assert any(f["level"] == "accepted" for f in findings(folder, "overlap"))
-            assert fencing["smoke"] == "accepted"
+            assert fencing["smoke"] == "taken"
         case "quorum-lost":
             assert availability["excused_ns"] > 2_000_000_000
         case "graceful-handover":

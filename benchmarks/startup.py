@@ -2,16 +2,19 @@
 
 Plain: the same containers, directly linked, without Toxiproxy's work; made one after another (`docker run -d`, four times) and side
 by side. Healthy, for all: every server names the same leader, and a write is acknowledged. Rounds take turns, so that what else the
-machine does hits all alike. The ratio is to the quicker of the plain ways.
+machine does hits all alike. `diarchy run`: from the start of the command until its first leader, everything included.
 """
 import argparse
 import asyncio
 import os
 import statistics
+import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 from diarchy.clusters.docker import containers, images, network, owner
 from diarchy.clusters.docker.sweep import sweep
@@ -20,6 +23,7 @@ from diarchy.clusters.etcd.options import Etcd
 
 LIMIT, STOP_LIMIT_S = 1.5, 3.0
 NODES = 3
+SCENARIO = Path(__file__).parents[1] / "scenarios/etcd/graceful-handover.yaml"
 
 
 def quiet(_: str) -> None: ...
@@ -41,6 +45,26 @@ def meshed(run: str) -> tuple[float, float]:
         return ready - began, time.monotonic() - stopping
 
     return asyncio.run(measure())
+
+
+def first_leader(_: str) -> tuple[float, float]:
+    """The whole command: seconds from its start to the first leader in its history, and from its last phase to its end."""
+    with tempfile.TemporaryDirectory() as out:
+        began = time.monotonic()
+        command = subprocess.Popen(
+            [sys.executable, "-m", "diarchy.harness", "run", str(SCENARIO), "--out", out, "--set", "duration=3s", "--set", "settle=0s",
+             "--set", "checks=[{kind: assumptions, min_writes: 0}]"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        assert command.stderr is not None
+        led = down = began
+        for line in command.stderr:
+            if "elected" in line and led == began:
+                led = time.monotonic()
+            if "tearing down" in line:
+                down = time.monotonic()
+            if line.startswith("report:"):
+                break
+        command.communicate()
+    return led - began, time.monotonic() - down
 
 
 def plain(run: str, workers: int) -> tuple[float, float]:
@@ -104,6 +128,7 @@ def main() -> int:
         "docker run, one after another": lambda run: plain(run, 1),
         "docker run, side by side": lambda run: plain(run, NODES + 1),
         "diarchy, with the mesh": meshed,
+        "diarchy run, to the first leader": first_leader,
     }
     taken: dict[str, list[tuple[float, float]]] = {way: [] for way in ways}
     for number in range(rounds):
@@ -114,10 +139,13 @@ def main() -> int:
     for way, times in taken.items():
         ready, stop = zip(*times, strict=True)
         print(f"{way:32}{statistics.median(ready):16.2f}{min(ready):7.2f}{max(ready):7.2f}{statistics.median(stop):18.2f}{max(stop):7.2f}")
-    medians = [statistics.median(ready for ready, _ in times) for times in taken.values()]
-    ratio, stop_s = medians[-1] / min(medians[:-1]), max(stop for _, stop in taken["diarchy, with the mesh"])
-    print(f"ratio {ratio:.2f} (limit {LIMIT}), slowest removal {stop_s:.2f} s (limit {STOP_LIMIT_S})")
-    return 0 if ratio <= LIMIT and stop_s < STOP_LIMIT_S else 1
+    one_by_one, side_by_side, mesh, leader = (statistics.median(ready for ready, _ in times) for times in taken.values())
+    stop_s = max(stop for _, stop in taken["diarchy, with the mesh"])
+    print(f"the mesh: {mesh / min(one_by_one, side_by_side):.2f} times the quicker of the plain ways; "
+          f"`diarchy run` to the first leader: {leader / one_by_one:.2f} times `docker run` one after another, "
+          f"{leader / side_by_side:.2f} times side by side (limit {LIMIT})")
+    print(f"slowest removal {stop_s:.2f} s (limit {STOP_LIMIT_S}); the last column of `diarchy run` includes judging and the report")
+    return 0 if leader / one_by_one <= LIMIT and stop_s < STOP_LIMIT_S else 1
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from diarchy.workloads.launch import Crew
 from diarchy.workloads.smoke import final_read, smoke
 
 STOP_WITHIN_S = 3.0
-KEY = "diarchy"
+KEY = "diarchy/leader"
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 

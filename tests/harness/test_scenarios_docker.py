@@ -9,7 +9,7 @@ from diarchy.history.op import Op
 
 pytestmark = pytest.mark.docker
 
-NO_OVERLAP = {"candidate-cut-off", "graceful-handover", "late-write"}
+NO_OVERLAP = {"candidate-cut-off", "fair-queue", "graceful-handover", "late-write"}
 NAMES = sorted(path.stem for path in (ROOT / "scenarios/etcd").glob("*.yaml"))
 
 
@@ -67,6 +67,10 @@ def test_the_story_is_the_one_that_the_scenario_tells(ran: tuple[str, Path]) -> 
         case "graceful-handover":
             assert availability["changes"] >= 3
             assert availability["longest_gap_ns"] < 500_000_000, "far shorter than the TTL of 2 s"
+        case "fair-queue":
+            turns = [op.claimant for op in history(folder) if op.f == "acquire" and op.type == "ok"]
+            assert len(set(turns[:5])) == 5, "each has its turn before anybody has a second one"
+            assert turns[5:] == turns[:-5], "in the same order again"
         case "slow-network":
             assert availability["changes"] >= 1, "a needless change of leader"
         case "isolated-etcd-leader" | "server-paused" | "server-killed" | "one-way":

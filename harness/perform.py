@@ -51,8 +51,9 @@ def perform(path: Path, seed: int | None, out: Path, sets: Sequence[str], *, as_
 
 def conduct(scenario: Scenario, seed: int, run_id: str, folder: Folder, console: Console | None) -> int:
     """Run it; 0, or the status of the signal that ended it."""
-    with Live(console, total_s=scenario.duration.s) as live:
-        run = Run(scenario, seed, run_id, folder, live, version("diarchy"))
+    live = Live(console, total_s=scenario.duration.s)
+    run = Run(scenario, seed, run_id, folder, live, version("diarchy"))
+    with live:
         try:
             asyncio.run(interruptible(run))
         except Interrupted as ended:

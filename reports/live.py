@@ -25,7 +25,7 @@ class Live:
 
     On a terminal it redraws a few lines at most REFRESHES_PER_S times a second and removes them at the end. Elsewhere it
     prints a line for each phase, each change of leader and each fault. Without a console it says nothing. `total_s` is the
-    time that the phase `running` takes.
+    time that the phase `running` takes. Times count from the entry of the context.
     """
 
     def __init__(self, console: Console | None, total_s: float, clock: Callable[[], float] = time.monotonic) -> None:
@@ -40,6 +40,7 @@ class Live:
             self._panel = Panel(get_renderable=self.draw, console=console, refresh_per_second=REFRESHES_PER_S, transient=True)
 
     def __enter__(self) -> "Live":
+        self._since = self._began = self._clock()
         if self._panel is not None:
             self._panel.start()
         return self

@@ -86,8 +86,8 @@ def _stale(history: History) -> Iterator[Finding]:
     for token, (row, before) in late.items():
         yield Finding("stale-accepted", (
             f"The resource took write {history.id[row]} with token {token} (op {row}, order {history.order[row]}) after write "
-            f"{history.id[before]} with token {history.token[before]} (op {before}, order {history.order[before]}); {count[token]} "
-            "such writes with that token."), None, (), int(history.time[before]), int(history.time[row]), (before, row), True)
+            f"{history.id[before]} with token {history.token[before]} (op {before}, order {history.order[before]})"
+            + (f", and {count[token] - 1} more with that token." if count[token] > 1 else ".")), None, (), int(history.time[before]), int(history.time[row]), (before, row), True)
 
 
 def _fence_lost(history: History) -> Iterator[Finding]:

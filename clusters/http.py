@@ -1,16 +1,23 @@
 """HTTP/1.1 as a candidate needs it: one call is one request, sent at most once, and it is known whether anything was sent.
 
-aiohttp takes 0.17 s to import, twice what the rest of a candidate needs to start, and hides the instant at which a request
-leaves. A holder of a lease must look at its clock just then.
+The protocol is h11's, which touches no socket; the connections are kept here. A holder of a lease must look at its clock just
+when a request leaves, and a client with a pool of its own hides that instant (docs/decisions/0002-a-small-http-client.md).
 """
 import asyncio
 import os
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from types import TracebackType
 
+import h11
+
 from diarchy.clusters.stores import Refused, Unreachable
 
 MAX_BODY = 16 * 2**20
+"""Of an answer, or of one line of a stream, in bytes."""
+MAX_HEAD = 2**16
+"""Of what comes before a body, between its pieces or after it, in bytes."""
+PIECE = 2**16
+"""Read at once, in bytes."""
 Leave = Callable[[], bool]
 
 
@@ -42,7 +49,7 @@ class Http:
     async def stream(self, path: str, body: bytes) -> AsyncGenerator[bytes, None]:
         """Post, and give the lines of an answer that goes on and on. Raises BadResponse for another status than 200."""
         async with await self._connect() as connection:
-            connection.send("POST", path, self.address, body)
+            connection.send(connection.encode("POST", path, body))
             status = await connection.head()
             if status != 200:
                 raise BadResponse(f"HTTP status {status} for {path}")
@@ -51,6 +58,10 @@ class Http:
                 *lines, rest = (rest + piece).split(b"\n")
                 for line in lines:
                     yield line
+                if len(rest) > MAX_BODY:
+                    raise BadResponse(f"more than {MAX_BODY} bytes in one line of {path}")
+            if connection.reusable:
+                self._idle.append(connection)
 
     def close(self) -> None:
         """Close the idle connections."""
@@ -60,9 +71,10 @@ class Http:
 
     async def _request(self, method: str, path: str, body: bytes, leave: Leave | None) -> tuple[int, bytes]:
         async with await self._connect() as connection:
+            request = connection.encode(method, path, body)
             if leave is not None and not leave():
                 raise Refused("it was held back before it was sent")
-            connection.send(method, path, self.address, body)
+            connection.send(request)
             status, answer = await connection.head(), bytearray()
             async for piece in connection.pieces():
                 answer += piece
@@ -79,7 +91,7 @@ class Http:
                 return connection
             connection.close()
         try:
-            return _Connection(*await asyncio.open_connection(self._host, self._port))
+            return _Connection(self.address, *await asyncio.open_connection(self._host, self._port))
         except OSError as error:
             raise Unreachable(f"{self.address}: {os.strerror(error.errno) if error.errno else error}") from None
 
@@ -87,10 +99,10 @@ class Http:
 class _Connection:
     """One connection, with at most one request under way. Left by an exception, or half-read, it is closed."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(self, address: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader, self._writer = reader, writer
-        self._length: int | None = None
-        self._chunked = False
+        self._headers = [(b"Host", address.encode()), (b"Content-Type", b"application/json")]
+        self._http = h11.Connection(h11.CLIENT, MAX_HEAD)
         self.reusable = False
 
     def fresh(self) -> bool:
@@ -98,43 +110,40 @@ class _Connection:
         self.reusable = False
         return not (self._reader.at_eof() or self._reader.exception() or self._writer.is_closing())
 
-    def send(self, method: str, path: str, address: str, body: bytes) -> None:
-        """Hand the whole request to the system in one write."""
-        head = (f"{method} {path} HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\n"
-                f"Content-Length: {len(body)}\r\n\r\n")
-        self._writer.write(head.encode("ascii") + body)
+    def encode(self, method: str, path: str, body: bytes) -> bytes:
+        """The whole request. Nothing leaves yet."""
+        headers, send = [*self._headers, (b"Content-Length", b"%d" % len(body))], self._http.send
+        return (send(h11.Request(method=method, target=path, headers=headers)) + send(h11.Data(data=body))
+                + send(h11.EndOfMessage()))
+
+    def send(self, request: bytes) -> None:
+        """Hand the request to the system in one write."""
+        self._writer.write(request)
 
     async def head(self) -> int:
         """Read up to the body; the status."""
-        status = 100
-        while status < 200:
-            first, *lines = (await self._reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
-            version, _, rest = first.partition(" ")
-            if not version.startswith("HTTP/1.") or not rest[:3].isdigit():
-                raise BadResponse(f"no HTTP: {first[:80]!r}")
-            status = int(rest[:3])
-        headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines if line)}
-        self._chunked = headers.get("transfer-encoding", "").lower() == "chunked"
-        length = headers.get("content-length")
-        self._length = None if self._chunked or length is None else int(length)
-        self._keep = version == "HTTP/1.1" and headers.get("connection", "").lower() != "close"
-        return status
+        self._http.receive_data(await self._reader.read(PIECE))
+        while not isinstance(event := await self._event(), h11.Response):
+            pass
+        return event.status_code
 
     async def pieces(self) -> AsyncIterator[bytes]:
-        """The body, as it comes."""
-        if self._chunked:
-            while size := int((await self._reader.readuntil(b"\r\n")).partition(b";")[0], 16):
-                yield (await self._reader.readexactly(size + 2))[:-2]
-            while await self._reader.readuntil(b"\r\n") != b"\r\n":
-                pass
-        elif self._length is not None:
-            if self._length:
-                yield await self._reader.readexactly(self._length)
-        else:
-            while piece := await self._reader.read(2**16):
-                yield piece
-            return
-        self.reusable = self._keep
+        """The body, as it comes. Afterwards the connection can be used again, unless more came than was asked for."""
+        while isinstance(event := await self._event(), h11.Data):
+            yield event.data
+        if self._http.their_state is h11.DONE and not self._http.trailing_data[0]:
+            self._http.start_next_cycle()
+            self.reusable = True
+
+    async def _event(self) -> object:
+        """The next part of the answer. Raises EOFError where the connection ends too early, BadResponse for what is not HTTP."""
+        try:
+            while (event := self._http.next_event()) is h11.NEED_DATA:
+                self._http.receive_data(await self._reader.read(PIECE))
+        except h11.RemoteProtocolError as error:
+            ended = self._http.trailing_data[1]
+            raise (EOFError if ended else BadResponse)(str(error)) from None
+        return event
 
     def close(self) -> None:
         self._writer.close()

@@ -9,6 +9,7 @@ import aiohttp
 import msgspec
 import pytest
 from aiohttp import web
+from etcd_server import OPEN
 
 from diarchy.clusters.cluster import Cluster
 from diarchy.clusters.docker.owner import RUN
@@ -148,7 +149,8 @@ def engine() -> Iterator[Any]:
 
     client = connect()
     yield client
-    left = [c["Names"] for c in client.api.containers(all=True, filters={"label": RUN}) if c["Labels"].get(f"{RUN}.pid") == str(os.getpid())]
+    left = [c["Names"] for c in client.api.containers(all=True, filters={"label": RUN})
+            if c["Labels"].get(f"{RUN}.pid") == str(os.getpid()) and c["Labels"][RUN] not in OPEN]
     client.close()
     assert left == []
 

@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 STATUSES = """Exit status: 0 as expected · 1 not as expected, or a violation that was not · 3 inconclusive · 64 wrong usage ·
-65 bad scenario or history · 69 no Docker engine, image or cluster · 70 internal error · 130 interrupted · 143 terminated."""
+65 bad scenario or history · 69 no Docker engine, image or cluster · 70 a file that cannot be written, or an internal error ·
+130 interrupted · 143 terminated."""
 
 app = typer.Typer(
     add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True, rich_markup_mode=None,
@@ -55,9 +56,15 @@ def check(
     json: Json = False,
 ) -> int:
     """Judge a stored run again, from its history alone: the same bytes of verdict.json."""
-    from diarchy.harness.conclude import conclude, say, status
+    from diarchy.harness.conclude import conclude, keep, say, status
+    from diarchy.harness.statuses import complain
+    from diarchy.harness.store import CannotWrite
     concluded = conclude(run)
     say(concluded.verdict, json)
+    try:
+        keep(concluded)
+    except CannotWrite as error:
+        complain(f"{error.what}; the verdict stands as printed")
     return status(concluded.verdict)
 
 
@@ -129,13 +136,18 @@ def doctor(json: Json = False) -> int:
 @app.command()
 def clean() -> int:
     """Remove the containers and networks of runs whose harness is dead. Those of living runs stay."""
+    from diarchy.clusters.docker.engine import asking
     from diarchy.clusters.docker.images import connect
-    from diarchy.clusters.docker.sweep import sweep
-    removed = sweep(connect())
-    for line in removed:
-        typer.echo(line)
-    typer.echo(f"{len(removed)} removed" if removed else "nothing was left behind")
-    return 0
+    from diarchy.clusters.docker.sweep import stuck, sweep
+    client = connect()
+    with asking("removing what dead runs left"):
+        said = sweep(client)
+    left = stuck(said)
+    for line in said:
+        typer.echo(line, err=line in left)
+    removed = len(said) - len(left)
+    typer.echo(f"{removed} removed" if removed else "nothing was removed" if left else "nothing was left behind")
+    return 69 if left else 0
 
 
 @images.command("build")

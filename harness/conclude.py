@@ -30,19 +30,22 @@ def find(path: Path) -> tuple[Path, Folder | None]:
 
 
 def conclude(path: Path) -> Concluded:
-    """Judge a run's folder or a history file; of a folder, `verdict.json` is written again. Raises BadHistory."""
+    """Judge a run's folder or a history file; nothing is written. Raises BadHistory."""
     file, folder = find(path)
     history = History.read(file)
     if len(history) == 0:
         raise BadHistory(f"{file}: the history is empty: the run ended before anything was recorded; see {file.parent / 'logs'}")
-    verdict = judge(history)
-    if folder is not None:
-        put(folder.verdict, encode(verdict))
-    return Concluded(history, verdict, folder)
+    return Concluded(history, judge(history), folder)
+
+
+def keep(concluded: Concluded) -> None:
+    """Write `verdict.json`, where it is a run's folder that was judged. Raises CannotWrite."""
+    if concluded.folder is not None:
+        put(concluded.folder.verdict, encode(concluded.verdict))
 
 
 def report(concluded: Concluded, to: Path | None = None) -> Path:
-    """Write the HTML report; into the run's folder unless another file is named."""
+    """Write the HTML report; into the run's folder unless another file is named. Raises CannotWrite."""
     from diarchy.reports.html import render
 
     folder = concluded.folder
@@ -61,11 +64,12 @@ def status(verdict: Verdict) -> int:
 
 
 def say(verdict: Verdict, as_json: bool) -> None:
-    """Print a verdict on stdout, for people or for scripts."""
+    """Print a verdict on stdout, for people or for scripts. Raises CannotAnswer."""
     from rich.console import Console
 
     from diarchy.reports.terminal import show
     if as_json:
-        sys.stdout.buffer.write(encode(verdict))
+        sys.stdout.write(encode(verdict).decode())
     else:
         show(Console(), verdict)
+    sys.stdout.flush()

@@ -3,7 +3,8 @@ import asyncio
 import random
 import secrets
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -11,53 +12,76 @@ import msgspec
 from rich.console import Console
 
 from diarchy.harness import conclude
-from diarchy.harness.run import Interrupted, Run, interruptible
-from diarchy.harness.scenario import Scenario, dump, load
+from diarchy.harness.run import Run, interruptible
+from diarchy.harness.scenario import dump, load
+from diarchy.harness.statuses import complain, told, unanswered
 from diarchy.harness.store import Command, Folder, put
-from diarchy.history.jsonl import BadHistory
+from diarchy.harness.streams import CannotAnswer
 from diarchy.reports.live import Live
 
 
 def perform(path: Path, seed: int | None, out: Path, sets: Sequence[str], *, as_json: bool, quiet: bool) -> int:
-    """The exit status. Raises what `statuses.known` knows."""
+    """The exit status. Raises what `statuses.known` knows, before there is anything to judge; after that it is said here."""
     scenario = load(path, sets)
     seed = next(s for s in (seed, scenario.seed, random.SystemRandom().randrange(2**31)) if s is not None)
     folder = Folder.create(out, scenario.name)
     run_id = secrets.token_hex(4)
     command = Command(run_id, str(path), seed, again(path, seed, out, sets))
-    put(folder.scenario, dump(msgspec.structs.replace(scenario, seed=seed)).encode())
-    put(folder.command, msgspec.json.encode(command))
     errors = Console(stderr=True)
-    if not quiet:
-        errors.print(f"{scenario.name}, seed {seed}, into {folder.path}", highlight=False, soft_wrap=True)
     try:
-        interrupted = conduct(scenario, seed, run_id, folder, None if quiet else errors)
+        put(folder.scenario, dump(msgspec.structs.replace(scenario, seed=seed)).encode())
+        put(folder.command, msgspec.json.encode(command))
+        if not quiet:
+            errors.print(f"{scenario.name}, seed {seed}, into {folder.path}", highlight=False, soft_wrap=True, markup=False)
+        run = Run(scenario, seed, run_id, folder, Live(None if quiet else errors, total_s=scenario.duration.s), version("diarchy"))
+        interrupted = conduct(run)
     except BaseException:
         folder.discard()
         raise
+    for warning in run.warnings:
+        complain(warning)
+    wrong = next(iter([told(problem) for problem in run.problems]), 0)
+    if not run.begun:
+        folder.discard()
+        return interrupted or wrong
+    keep = all(getattr(problem, "path", None) != folder.history for problem in run.problems)
+    judged, report = judge(folder, as_json, keep)
+    if not quiet:
+        told_where = f"report: {report}\n" if report else ""
+        errors.print(f"{told_where}again:  {command.again}", highlight=False, soft_wrap=True, markup=False)
+    return interrupted or wrong or judged
+
+
+def conduct(run: Run) -> int:
+    """Run it; 0, or the status of the signal that ended it."""
+    with run.live:
+        return asyncio.run(interruptible(run))
+
+
+def judge(folder: Folder, as_json: bool, keep: bool) -> tuple[int, Path | None]:
+    """Judge what was recorded and say it; write verdict and report if they are to be kept. The status, and the report."""
     try:
         concluded = conclude.conclude(folder.path)
-    except BadHistory:
-        if interrupted:
-            folder.discard()
-            return interrupted
+        kept = _done(partial(conclude.keep, concluded)) if keep else 0
+        unsaid = _done(partial(conclude.say, concluded.verdict, as_json))
+        reported = keep and not kept
+        if reported:
+            kept = _done(partial(conclude.report, concluded))
+        return kept or unsaid or conclude.status(concluded.verdict), folder.report if reported and not kept else None
+    except SystemExit:
+        complain(f"the history is whole: `diarchy check {folder.path}` judges it")
         raise
-    report = conclude.report(concluded)
-    conclude.say(concluded.verdict, as_json)
-    if not quiet:
-        errors.print(f"report: {report}\nagain:  {command.again}", highlight=False, soft_wrap=True, markup=False)
-    return interrupted or conclude.status(concluded.verdict)
 
 
-def conduct(scenario: Scenario, seed: int, run_id: str, folder: Folder, console: Console | None) -> int:
-    """Run it; 0, or the status of the signal that ended it."""
-    live = Live(console, total_s=scenario.duration.s)
-    run = Run(scenario, seed, run_id, folder, live, version("diarchy"))
-    with live:
-        try:
-            asyncio.run(interruptible(run))
-        except Interrupted as ended:
-            return ended.status
+def _done(act: Callable[[], object]) -> int:
+    """0, or the status of what went wrong, after saying it: what comes after is done all the same."""
+    try:
+        act()
+    except CannotAnswer as error:
+        status = unanswered(error)
+        return 0 if error.gone else status
+    except Exception as error:
+        return told(error)
     return 0
 
 

@@ -5,32 +5,40 @@ import signal
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, NoReturn
 
 import msgspec
 
-from diarchy.clusters.cluster import Cluster
+from diarchy.clusters.cluster import Cluster, ClusterError
 from diarchy.harness.drive import Driver
 from diarchy.harness.observe import observe
 from diarchy.harness.scenario import Scenario
-from diarchy.harness.store import Folder
+from diarchy.harness.statuses import complain
+from diarchy.harness.store import CannotWrite, Folder, Lines
 from diarchy.harness.world import Now
 from diarchy.history import units
 from diarchy.history.op import Op, Recorder
 from diarchy.history.setup import Setup, grace_ns
 from diarchy.nemeses.plan import World
 from diarchy.reports.live import Live
-from diarchy.workloads.launch import Crew
+from diarchy.workloads.launch import CandidateError, Crew, ResourceError
 from diarchy.workloads.smoke import final_read, smoke
 
 STOP_WITHIN_S = 3.0
+LOGS_WITHIN_S = 10.0
+ABORT_WITHIN_S = 10
 KEY = "diarchy/leader"
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Run:
-    """What a run is made of. `conduct` does it once; `abort` ends it at once, from a signal handler."""
+    """What a run is made of. `conduct` does it once; `abort` ends it at once, from a signal handler.
+
+    `begun`: its set-up is in the history, so that there is something to judge. What went wrong on the way is in `problems`, the
+    gravest first; what is merely lacking, in `warnings`.
+    """
 
     def __init__(self, scenario: Scenario, seed: int, id: str, folder: Folder, live: Live, version: str) -> None:
         self.scenario, self.seed, self.folder, self.live, self.version = scenario, seed, folder, live, version
@@ -39,25 +47,50 @@ class Run:
         self.now = Now(self.cluster.nodes, self.candidates)
         self.accepted = _Tokens()
         self.crew: Crew | None = None
-        self.ending = False
+        self.begun = self.ending = False
+        self.problems: list[Exception] = []
+        self.warnings: list[str] = []
+        self._fault: Exception | None = None
+        self._task: asyncio.Task[None] | None = None
 
     async def conduct(self) -> None:
-        """Raises NoEngine, ClusterError, CandidateError or OSError; whatever happens, nothing of the run is left running."""
-        with self.folder.history.open("wb", buffering=0) as file:
-            epoch = time.monotonic_ns()
-            recorder = Recorder(lambda: time.monotonic_ns() - epoch, file.write)
-            recorder.listeners += [self.now.see, self.accepted.see, self.live.see]
-            self.crew = crew = Crew(recorder, self.folder.logs, epoch)
-            async with self._torn_down(crew):
-                resource = await self._start(crew)
-                await self._begin(crew, recorder, resource)
-                async with self._faults_and_observers(crew, recorder):
-                    crew.go()
-                    self.live.phase("running")
-                    await asyncio.sleep(self.scenario.duration.s)
-                    recorder.append("harness", "ok", "deadline")
-                    self.live.phase("healing")
-                await self._end(crew, recorder, resource)
+        """Raises NoEngine, ClusterError, CandidateError or CannotWrite; whatever happens, nothing of the run is left running.
+
+        What goes wrong in the tear-down is no error: it is in `problems`.
+        """
+        self._task = asyncio.current_task()
+        lines = Lines(self.folder.history, self.fail)
+        try:
+            await self._conduct(lines)
+        except (asyncio.CancelledError, Exception):
+            if self._fault is None:
+                raise
+        finally:
+            lines.close()
+        if self._fault is not None:
+            raise self._fault
+
+    def fail(self, error: Exception) -> None:
+        """It cannot go on, whatever is under way: end it in order. The first to say so is what `conduct` raises."""
+        self._fault = self._fault or error
+        if self._task is not None and not self.ending:
+            self._task.cancel()
+
+    async def _conduct(self, lines: Lines) -> None:
+        epoch = time.monotonic_ns()
+        recorder = Recorder(lambda: time.monotonic_ns() - epoch, lines.write)
+        recorder.listeners += [self.now.see, self.accepted.see, self.live.see]
+        self.crew = crew = Crew(recorder, self.folder.logs, epoch, self.fail)
+        async with self._torn_down(crew):
+            resource = await self._start(crew)
+            await self._begin(crew, recorder, resource)
+            async with self._faults_and_observers(crew, recorder):
+                crew.go()
+                self.live.phase("running")
+                await asyncio.sleep(self.scenario.duration.s)
+                recorder.append("harness", "ok", "deadline")
+                self.live.phase("healing")
+            await self._end(crew, recorder, resource)
 
     async def _start(self, crew: Crew) -> str:
         s = self.scenario
@@ -75,7 +108,11 @@ class Run:
         self.live.phase("introducing the candidates")
         await self.cluster.link(self.candidates, resource)
         await crew.introduce(self.cluster.endpoints, KEY)
-        recorder.append("harness", "ok", "setup", value=msgspec.to_builtins(await self._setup(crew)))
+        setup = msgspec.to_builtins(await self._setup(crew))
+        if recorder.count:
+            raise CandidateError(f"the resource ended before the run began: {self.folder.logs / 'resource.log'} may say why")
+        recorder.append("harness", "ok", "setup", value=setup)
+        self.begun = True
         for problem in crew.problems:
             recorder.append("harness", "info", "clock", error=problem)
 
@@ -128,13 +165,22 @@ class Run:
         finally:
             self.ending = True
             self.live.phase("tearing down")
-            try:
-                await crew.close()
-            finally:
+            for step in (crew.close, self._logs, self.cluster.stop):
                 try:
-                    await self.cluster.logs(self.folder.logs)
-                finally:
-                    await self.cluster.stop()
+                    await step()
+                except Exception as error:
+                    self.problems.append(error)
+
+    async def _logs(self) -> None:
+        try:
+            async with asyncio.timeout(LOGS_WITHIN_S):
+                await self.cluster.logs(self.folder.logs)
+        except TimeoutError:
+            self.warnings.append(f"not all logs are in {self.folder.logs}: the engine did not give them within {LOGS_WITHIN_S:g} s")
+        except ClusterError as error:
+            self.warnings.append(f"not all logs are in {self.folder.logs}: {error}")
+        except OSError as error:
+            raise CannotWrite(Path(error.filename or self.folder.logs), error) from error
 
     def abort(self) -> None:
         """At once: kill every child and remove every container of the run, without asyncio."""
@@ -165,16 +211,11 @@ class _Tokens:
                 return None
 
 
-class Interrupted(Exception):
-    """The run was ended by a signal; the history until then can be checked."""
+async def interruptible(run: Run) -> int:
+    """Conduct the run; the first SIGINT, SIGTERM or SIGHUP ends it in order, the second at once, the third drops everything.
 
-    def __init__(self, signal_: int) -> None:
-        super().__init__(signal.Signals(signal_).name)
-        self.status = 128 + signal_
-
-
-async def interruptible(run: Run) -> None:
-    """Conduct the run; the first SIGINT or SIGTERM ends it in order (raises Interrupted), the second at once."""
+    0, or the status of the signal that ended it; errors are in the run's `problems`.
+    """
     loop = asyncio.get_running_loop()
     task = asyncio.ensure_future(run.conduct())
     heard: list[int] = []
@@ -182,21 +223,47 @@ async def interruptible(run: Run) -> None:
     def hear(number: int) -> None:
         heard.append(number)
         if len(heard) > 1:
-            run.abort()
-            os._exit(128 + heard[0])
+            _at_once(run, 128 + heard[0])
         run.live.phase("interrupted: cleaning up (once more to stop at once)")
         if not run.ending:
             task.cancel()
 
-    # Explicit handlers: a background job of a non-interactive shell has SIGINT ignored, and Python would leave it so.
-    for number in SIGNALS:
+    # Explicit handlers: a background job of a non-interactive shell has SIGINT ignored, and Python would leave it so. A hang-up
+    # that is ignored already is nohup's doing, and is meant.
+    numbers = [number for number in SIGNALS if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN]
+    former = {number: signal.getsignal(number) for number in numbers}
+    for number in numbers:
         loop.add_signal_handler(number, hear, number)
     try:
         await task
-    except asyncio.CancelledError:
-        raise Interrupted(heard[0] if heard else signal.SIGTERM) from None
+    except asyncio.CancelledError as error:
+        if not heard:
+            run.problems.insert(0, RuntimeError("the run was cancelled from within").with_traceback(error.__traceback__))
+    except Exception as error:
+        # An error beside an interruption is most likely its consequence; a file that cannot be written is not.
+        if not heard or isinstance(error, CannotWrite | ResourceError):
+            run.problems.insert(0, error)
     finally:
-        for number in SIGNALS:
+        for number in numbers:
             loop.remove_signal_handler(number)
-    if heard:
-        raise Interrupted(heard[0])
+            signal.signal(number, former[number])
+    return 128 + heard[0] if heard else 0
+
+
+def _at_once(run: Run, status: int) -> NoReturn:
+    """Kill and remove everything, and exit. An engine that hangs is not waited for longer than ABORT_WITHIN_S, nor against a
+    further signal; what it then still has is left to `diarchy clean`."""
+    def leave(*_: object) -> NoReturn:
+        complain("what the engine still has of this run is removed by `diarchy clean`")
+        os._exit(status)
+
+    for number in (*SIGNALS, signal.SIGALRM):
+        signal.signal(number, leave)
+    signal.alarm(ABORT_WITHIN_S)
+    try:
+        run.live.__exit__(None, None, None)
+        run.abort()
+    except Exception as error:
+        complain(str(error))
+    finally:
+        os._exit(status)

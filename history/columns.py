@@ -69,7 +69,8 @@ class History:
     id: Names
     node: Names
 
-    def __init__(self, ops: Iterable[Op]) -> None:
+    def __init__(self, ops: Iterable[Op], source: str = "history") -> None:
+        """`source` is for errors: BadHistory where a number is out of range, or the first line is no set-up."""
         numbers = {name: array("q") for name in NUMBERS}
         codes = {name: array("i") for name in NAMES}
         tables: dict[str, dict[str, int]] = {name: {} for name in NAMES}
@@ -77,18 +78,21 @@ class History:
         self.value: dict[int, Any] = {}
         self.error: dict[int, str] = {}
         self.warnings: list[str] = []
-        for op in ops:
-            for name, column in numbers.items():
-                number = getattr(op, name)
-                column.append(NONE if number is None else number)
-            for name, code in codes.items():
-                text, table = getattr(op, name), tables[name]
-                code.append(-1 if text is None else table.setdefault(text, len(table)))
-            again.append(op.again)
-            if op.value is not None:
-                self.value[op.index] = op.value
-            if op.error is not None:
-                self.error[op.index] = op.error
+        try:
+            for op in ops:
+                for name, column in numbers.items():
+                    number = getattr(op, name)
+                    column.append(NONE if number is None else number)
+                for name, code in codes.items():
+                    text, table = getattr(op, name), tables[name]
+                    code.append(-1 if text is None else table.setdefault(text, len(table)))
+                again.append(op.again)
+                if op.value is not None:
+                    self.value[op.index] = op.value
+                if op.error is not None:
+                    self.error[op.index] = op.error
+        except OverflowError:
+            raise jsonl.BadHistory(f"{source}:{len(again) + 1}: a number of this op does not fit into 64 bits") from None
         for name, column in numbers.items():
             setattr(self, name, np.array(column, dtype=np.int64))
         for name, code in codes.items():
@@ -99,13 +103,13 @@ class History:
         try:
             self.setup = msgspec.convert(first or {}, Setup)
         except msgspec.ValidationError as error:
-            raise jsonl.BadHistory(f"the setup in the first line: {error}") from None
+            raise jsonl.BadHistory(f"{source}:1: the set-up: {error}") from None
 
     @classmethod
     def read(cls, path: Path) -> "History":
         """Read a `history.jsonl`. Raises BadHistory; `warnings` says what was left out."""
         warnings: list[str] = []
-        history = cls(jsonl.ops(path, warnings))
+        history = cls(jsonl.ops(path, warnings), str(path))
         history.warnings += warnings
         return history
 

@@ -36,7 +36,7 @@ class Live:
         self._lately: deque[tuple[float, str]] = deque(maxlen=LATELY)
         self.acquires = self.accepted = self.refused = self.unknown = 0
         self._panel: Panel | None = None
-        if console is not None and console.is_terminal:
+        if console is not None and console.is_terminal and not console.is_dumb_terminal:
             self._panel = Panel(get_renderable=self.draw, console=console, refresh_per_second=REFRESHES_PER_S, transient=True)
 
     def __enter__(self) -> "Live":

@@ -1,5 +1,7 @@
 """One child process of a run: its group, its lines, its log, and signals that are verified."""
 import asyncio
+import os
+import secrets
 import shutil
 import signal
 import subprocess
@@ -13,10 +15,16 @@ from diarchy.history.faults import Realised
 from diarchy.workloads import groups, guard
 from diarchy.workloads.protocol import MAX_LINE
 
+GUARD_S = 5.0
 VERIFY_S = 2.0
 LOOK_S = 0.002
 DRAIN_S = 1.0
 """After the end of a process, its last lines are waited for so long: a grandchild may hold the pipe open."""
+MUTE_S = 1.0
+"""So long after the end of its output a process that still runs is taken to have closed it."""
+BUSY_S, REST, REST_S = 0.005, 4, 0.4
+"""Whoever says so much that hearing it takes BUSY_S is not heard for REST times as long, at most REST_S: its pipe fills, and the
+others keep their share of the loop."""
 TAIL = 2000
 
 
@@ -25,12 +33,14 @@ class CandidateError(Exception):
 
 
 class Guard:
-    """The process that kills the groups it was told of when this one is gone (`workloads/guard.py`)."""
+    """The process that kills the groups it was told of when this one is gone (`workloads/guard.py`), and all that carry `mark`."""
 
     def __init__(self) -> None:
+        self.mark = secrets.token_hex(8)
         self._process = subprocess.Popen(
             [sys.executable, "-I", "-S", guard.__file__], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL, start_new_session=True, bufsize=0)
+        self._tell(f"={self.mark}\n")
 
     @property
     def pid(self) -> int:
@@ -50,7 +60,11 @@ class Guard:
         """End it; it kills what is left."""
         assert self._process.stdin is not None
         self._process.stdin.close()
-        self._process.wait(5)
+        try:
+            self._process.wait(GUARD_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
 
     def _tell(self, line: str) -> None:
         assert self._process.stdin is not None
@@ -62,12 +76,18 @@ class Guard:
 class Child(asyncio.SubprocessProtocol):
     """A process in a session of its own. `hear` gets each line of its output without the newline, and whether that is the
     whole line or the start of one longer than MAX_LINE. After its end, when its last line was heard and nobody is left of its
-    group, `bye` is called and `ended` is set."""
+    group, `bye` is called and `ended` is set. `mute` is called if it closes its output and lives on.
+
+    `outlived` is how many processes had left its group, outlived it, and were killed.
+    """
 
     def __init__(self, name: str, claimant: str, log: Path, guard: Guard, hear: Callable[[bytes, bool], object],
-                 bye: Callable[[], object]) -> None:
+                 bye: Callable[[], object], mute: Callable[[], object] = lambda: None) -> None:
         self.name, self.claimant, self.log = name, claimant, log
-        self._guard, self._hear, self._bye = guard, hear, bye
+        self._guard, self._hear, self._bye, self._mute = guard, hear, bye, mute
+        self._mark = f"{guard.mark}/{claimant}"
+        self._transport: asyncio.SubprocessTransport | None = None
+        self.outlived = 0
         self._buffer, self._skipping = bytearray(), False
         self._silent, self.ended = asyncio.Event(), asyncio.Event()
         self.status: int | None = None
@@ -81,11 +101,12 @@ class Child(asyncio.SubprocessProtocol):
         wrapped = ("setpriv", "--pdeathsig", "KILL", *command) if shutil.which("setpriv") else tuple(command)
         with self.log.open("ab") as log:
             await asyncio.get_running_loop().subprocess_exec(
-                lambda: self, *wrapped, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, start_new_session=True)
+                lambda: self, *wrapped, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, start_new_session=True,
+                env={**os.environ, groups.MARK: self._mark})
 
     def tell(self, line: bytes) -> None:
-        """Write a line to its input; nothing happens if it has ended."""
-        pipe = self._transport.get_pipe_transport(0)
+        """Write a line to its input; nothing happens if it has ended, or never began."""
+        pipe = self._transport and self._transport.get_pipe_transport(0)
         if isinstance(pipe, asyncio.WriteTransport) and not pipe.is_closing():
             pipe.write(line)
 
@@ -162,6 +183,15 @@ class Child(asyncio.SubprocessProtocol):
         self._guard.watch(self.group)
 
     def pipe_data_received(self, fd: int, data: bytes) -> None:
+        began = monotonic()
+        self._take(data)
+        took = monotonic() - began
+        pipe = self._transport and self._transport.get_pipe_transport(1)
+        if took > BUSY_S and isinstance(pipe, asyncio.ReadTransport) and not pipe.is_closing():
+            pipe.pause_reading()
+            asyncio.get_running_loop().call_later(min(REST * took, REST_S), pipe.resume_reading)
+
+    def _take(self, data: bytes) -> None:
         self._buffer += data
         *lines, rest = self._buffer.split(b"\n")
         for line in lines:
@@ -181,20 +211,34 @@ class Child(asyncio.SubprocessProtocol):
                 self._hear(bytes(self._buffer), True)
             self._buffer = bytearray()
             self._silent.set()
+            asyncio.get_running_loop().call_later(MUTE_S, self._closed_its_output)
+
+    def _closed_its_output(self) -> None:
+        if self.status is None and groups.members(self.group):
+            self._mute()
 
     def process_exited(self) -> None:
-        self.status = self._transport.get_returncode()
+        self.status = self._transport.get_returncode() if self._transport else None
         self._ending = asyncio.get_running_loop().create_task(self._end())
 
     async def _end(self) -> None:
-        """The group dies with its first process: nothing of a run is left behind."""
+        """The group dies with its first process, and so do those who left it: nothing of a run is left behind."""
         while groups.members(self.group) and groups.send(self.group, signal.SIGKILL):
             await asyncio.sleep(LOOK_S)
+        outlived: set[int] = set()
+        while left := groups.marked(self._mark):
+            outlived.update(left)
+            for pid in left:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            await asyncio.sleep(LOOK_S)
+        self.outlived = len(outlived)
         with suppress(TimeoutError):
             async with asyncio.timeout(DRAIN_S):
                 await self._silent.wait()
         self._guard.forget(self.group)
-        self._transport.close()
+        if self._transport is not None:
+            self._transport.close()
         self._bye()
         self.ended.set()
 

@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 PROC = Path("/proc")
+MARK = "DIARCHY_CHILD"
+"""In the environment of every child of a run: all that it starts inherit it, those too who leave its group."""
 
 
 class Seen(NamedTuple):
@@ -32,6 +34,19 @@ def members(group: int) -> list[Seen]:
     pids = sorted(int(name) for name in os.listdir(PROC) if name.isdigit())
     found = (look(pid) for pid in pids)
     return [seen for seen in found if seen is not None and seen.group == group and seen.state not in "ZX"]
+
+
+def marked(mark: str) -> list[int]:
+    """The processes that live with this mark in the environment they were started with, as far as it can be read."""
+    wanted, found = f"{MARK}={mark}".encode(), []
+    for name in os.listdir(PROC):
+        if name.isdigit():
+            try:
+                if wanted in (PROC / name / "environ").read_bytes().split(b"\0"):
+                    found.append(int(name))
+            except OSError:
+                continue
+    return [pid for pid in found if (seen := look(pid)) is not None and seen.state not in "ZX"]
 
 
 def send(group: int, number: signal.Signals) -> bool:

@@ -10,7 +10,20 @@ from diarchy.history.faults import Realised
 from diarchy.history.op import Recorder
 from diarchy.history.transcript import Line, ProtocolError, Transcript
 from diarchy.workloads.child import CandidateError, Child, Guard
-from diarchy.workloads.protocol import MAX_LINE, Answered, Go, Init, Ping, Pong, Ready, Serve, Stop, decoder, encode
+from diarchy.workloads.protocol import (
+    MAX_LINE,
+    Answered,
+    Broken,
+    Go,
+    Init,
+    Ping,
+    Pong,
+    Ready,
+    Serve,
+    Stop,
+    decoder,
+    encode,
+)
 from diarchy.workloads.resource import Record
 
 READY_S = 10.0
@@ -25,11 +38,15 @@ _answer = decoder(Answered).decode
 _record = decoder(Record).decode
 
 
-class Place:
-    """What children of a run share: the recorder, the folder of logs, the guard."""
+class ResourceError(Exception):
+    """The resource cannot keep what it is given; the text names its database."""
 
-    def __init__(self, recorder: Recorder, logs: Path, guard: Guard) -> None:
-        self.recorder, self.logs, self.guard = recorder, logs, guard
+
+class Place:
+    """What children of a run share: the recorder, the folder of logs, the guard, and whom to tell that the run has no sense any more."""
+
+    def __init__(self, recorder: Recorder, logs: Path, guard: Guard, failed: Callable[[Exception], object]) -> None:
+        self.recorder, self.logs, self.guard, self.failed = recorder, logs, guard, failed
         self.closing = False
 
 
@@ -38,7 +55,7 @@ class Voice:
 
     def __init__(self, place: Place, name: str, boot: int) -> None:
         self.claimant = f"{name}#{boot}"
-        self.child = Child(name, self.claimant, place.logs / f"{name}.log", place.guard, self._hear, self._bye)
+        self.child = Child(name, self.claimant, place.logs / f"{name}.log", place.guard, self._hear, self._bye, self._mute)
         self._place, self._name = place, name
         self._transcript = Transcript(place.recorder, name, self.claimant)
         self._begun = False
@@ -106,8 +123,15 @@ class Voice:
         match answer:
             case Ready() if not self._ready.done():
                 self._ready.set_result(answer)
-            case Pong(id, time) if id in self._pongs:
-                self._pongs.pop(id).set_result((time, self._place.recorder.now()))
+            case Pong(id, time) if id in self._pongs and not (pong := self._pongs.pop(id)).done():
+                pong.set_result((time, self._place.recorder.now()))
+
+    def _mute(self) -> None:
+        error = "it closed its standard output and lives on: nothing more is heard of it"
+        if self._begun:
+            self._place.recorder.append("harness", "info", "protocol-error", claimant=self.claimant, error=error)
+        else:
+            self._rubbish.append((error, ""))
 
     def _misheard(self, error: str, line: bytes) -> None:
         text = line[:800].decode(errors="replace")[:200]
@@ -123,7 +147,8 @@ class Voice:
 
     def _bye(self) -> None:
         for future in self._pongs.values():
-            future.cancel()
+            if not future.done():
+                future.set_exception(self.error(f"ended with {self.child.exit} while it was pinged"))
         if self._begun:
             self._record_exit()
 
@@ -132,6 +157,9 @@ class Voice:
             self._place.recorder.append("harness", "info", "protocol-error", claimant=self.claimant,
                                         error=f"{self._count - RUBBISH} more lines that are none")
         self._place.recorder.append(self._name, "ok", "exit", claimant=self.claimant, value=self.child.exit)
+        if self.child.outlived:
+            self._place.recorder.append("harness", "info", "protocol-error", claimant=self.claimant, error=(
+                f"{self.child.outlived} processes that it had started in sessions of their own outlived it and were killed"))
 
 
 class Candidate:
@@ -219,7 +247,7 @@ class Resource:
         return f"{self._serve.host}:{self._serve.port}"
 
     async def boot(self) -> None:
-        """Start it and wait until it listens. Raises CandidateError."""
+        """Start it and wait until it listens. Raises CandidateError, ResourceError."""
         self._boot += 1
         self._listens: asyncio.Future[Ready] = asyncio.get_running_loop().create_future()
         self.child = Child("resource", self.claimant, self._place.logs / "resource.log", self._place.guard, self._hear, self._bye)
@@ -245,7 +273,7 @@ class Resource:
             return Realised(host=self.claimant, pids=self.pids, bit=False, evidence="it has not ended: nothing to start")
         try:
             await self.boot()
-        except (CandidateError, OSError) as error:
+        except (CandidateError, ResourceError, OSError) as error:
             self.child.kill_now()
             return Realised(host=self.claimant, bit=False, evidence=str(error))
         return Realised(host=self.claimant, pids=self.pids, evidence=f"listens on {self.address}")
@@ -267,8 +295,16 @@ class Resource:
             self._place.recorder.append("harness", "info", "protocol-error", claimant=self.claimant, error=error,
                                         value=line[:800].decode(errors="replace")[:200])
             return
-        if isinstance(answer, Ready) and not self._listens.done():
-            self._listens.set_result(answer)
+        match answer:
+            case Ready() if not self._listens.done():
+                self._listens.set_result(answer)
+            case Broken(why):
+                broken = ResourceError(f"the resource cannot keep its database {self._serve.database}: {why}: free some space there, or "
+                                       "name another place with --out")
+                if self._listens.done():
+                    self._place.failed(broken)
+                else:
+                    self._listens.set_exception(broken)
 
     def _bye(self) -> None:
         if self._listens.done() and not self._place.closing:

@@ -7,11 +7,11 @@ from typing import Any, TypeVar, cast
 from diarchy.clusters.cluster import Endpoints, Host
 from diarchy.history.op import Recorder
 from diarchy.workloads.child import CandidateError, Child, Guard, module
-from diarchy.workloads.hosts import Candidate, Place, Resource
+from diarchy.workloads.hosts import Candidate, Place, Resource, ResourceError
 from diarchy.workloads.lock import Lock
 from diarchy.workloads.protocol import Init, Serve
 
-__all__ = ["CandidateError", "Crew"]
+__all__ = ["CandidateError", "Crew", "ResourceError"]
 
 TOLERANCE = 1_000_000
 """The least that the clocks of two processes are taken to differ, ns."""
@@ -23,13 +23,13 @@ T = TypeVar("T")
 class Crew:
     """The children of one run. Used inside a running event loop; `close` may be called at any time, also twice.
 
-    `epoch` is CLOCK_MONOTONIC in ns at the recorder's zero. `tolerance` (ns) and `problems` are known after `introduce`.
+    `epoch` is CLOCK_MONOTONIC in ns at the recorder's zero. `failed` is told of what makes going on useless: ResourceError. `tolerance` (ns) and `problems` are known after `introduce`.
     """
 
-    def __init__(self, recorder: Recorder, logs: Path, epoch: int) -> None:
+    def __init__(self, recorder: Recorder, logs: Path, epoch: int, failed: Callable[[Exception], object] = lambda _: None) -> None:
         logs.mkdir(parents=True, exist_ok=True)
         self._guard = Guard()
-        self._place = Place(recorder, logs, self._guard)
+        self._place = Place(recorder, logs, self._guard, failed)
         self._epoch = epoch
         self._candidates: list[Candidate] = []
         self._resource: Resource | None = None
@@ -39,7 +39,8 @@ class Crew:
         self.problems: list[str] = []
 
     async def resource(self, host: str, database: Path, fence: bool) -> str:
-        """Start the resource; where it listens, `host:port`. Raises CandidateError with the end of its log."""
+        """Start the resource; where it listens, `host:port`. Raises CandidateError with the end of its log, ResourceError
+        where it cannot keep its database."""
         serve = Serve(host, 0, str(database.absolute()), fence, self._epoch)
         self._resource = self.hosts["resource"] = Resource(self._place, module("diarchy.workloads.resource"), serve)
         await self._resource.boot()

@@ -58,8 +58,14 @@ class Pong(msgspec.Struct, frozen=True, tag="pong"):
     time: int
 
 
+class Broken(msgspec.Struct, frozen=True, tag="broken"):
+    """The resource cannot keep what it is given."""
+
+    error: str
+
+
 Said = Init | Serve | Ping | Go | Stop
-Answered = Ready | Pong
+Answered = Ready | Pong | Broken
 
 
 def encode(line: Said | Answered) -> bytes:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from diarchy.workloads.protocol import Ready, Serve, decoder, encode
+from diarchy.workloads.protocol import Broken, Ready, Serve, decoder, encode
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -78,7 +78,8 @@ class Fence:
                 db.execute("INSERT INTO taken VALUES (?, ?, ?, ?, ?)", (taken, write.id, write.token, fence, self.epoch))
             db.execute("COMMIT")
         except BaseException:
-            db.execute("ROLLBACK")
+            if db.in_transaction:  # SQLite has rolled back by itself where the disk is full
+                db.execute("ROLLBACK")
             raise
         if took:
             [(taken, fence)] = took
@@ -100,8 +101,8 @@ class Fence:
         self._db.close()
 
 
-def application(fence: Fence, say: Callable[[Record], object]) -> "web.Application":
-    """The HTTP rim. `say` gets each record before the answer leaves."""
+def application(fence: Fence, say: Callable[[Record], object], broken: Callable[[str], object]) -> "web.Application":
+    """The HTTP rim. `say` gets each record before the answer leaves; `broken` is told why the database does not take a write."""
     from aiohttp import web
 
     decode = msgspec.json.Decoder(Write).decode
@@ -116,7 +117,11 @@ def application(fence: Fence, say: Callable[[Record], object]) -> "web.Applicati
                 raise msgspec.ValidationError("token: no 63-bit number")
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             return answer(400, {"error": str(error)})
-        record, new = fence.write(write)
+        try:
+            record, new = fence.write(write)
+        except sqlite3.Error as error:
+            broken(str(error))
+            return answer(500, {"error": str(error)})
         if new:
             say(record)
         if record.type == "fail":
@@ -132,7 +137,7 @@ def application(fence: Fence, say: Callable[[Record], object]) -> "web.Applicati
 
 
 async def serve(serve: Serve, write: Callable[[bytes], object], stop: asyncio.Event) -> None:
-    """Serve until `stop`; lines go to `write`. Raises OSError where it cannot listen, sqlite3.Error where there is no database."""
+    """Serve until `stop`; lines go to `write`. Raises OSError where it cannot listen; returns at once where it has no database."""
     from aiohttp import web
 
     encode_record = msgspec.json.Encoder().encode
@@ -141,8 +146,14 @@ async def serve(serve: Serve, write: Callable[[bytes], object], stop: asyncio.Ev
         timed = msgspec.structs.replace(record, time=time.monotonic_ns() - serve.epoch)
         write(encode_record(timed) + b"\n")
 
-    fence = Fence(serve.database, serve.fence)
-    runner = web.AppRunner(application(fence, say), access_log=None, keepalive_timeout=3600, shutdown_timeout=0.5)
+    def broken(why: str) -> None:
+        write(encode(Broken(why)))
+
+    try:
+        fence = Fence(serve.database, serve.fence)
+    except sqlite3.Error as error:
+        return broken(str(error))
+    runner = web.AppRunner(application(fence, say, broken), access_log=None, keepalive_timeout=3600, shutdown_timeout=0.5)
     try:
         for record in fence.since(serve.reported):
             say(record)

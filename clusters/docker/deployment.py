@@ -15,7 +15,7 @@ from diarchy.clusters.docker.engine import Threads, asking
 from diarchy.clusters.docker.mesh import Mesh, Route
 from diarchy.clusters.docker.packets import Packets
 from diarchy.clusters.docker.probe import http_get
-from diarchy.clusters.docker.sweep import sweep
+from diarchy.clusters.docker.sweep import stuck, sweep
 from diarchy.clusters.docker.toxiproxy import API_PORT, Listener, Toxiproxy, ToxiproxyError
 from diarchy.clusters.ledger import Ledger
 
@@ -145,7 +145,8 @@ class Deployment:
             await self.mesh.add(routes)
 
     async def logs(self, folder: Path) -> None:
-        """Write the output of each container, helpers left out, to `folder/<name>.log`."""
+        """Write the output of each container, helpers left out, to `folder/<name>.log`. Those that can be had are written before
+        the first error is raised: ClusterError or OSError."""
         if self._client is None:
             return
         folder.mkdir(parents=True, exist_ok=True)
@@ -154,7 +155,10 @@ class Deployment:
             text = await self.threads.call(containers.log, self.client, container)
             (folder / f"{name}.log").write_bytes(text)
 
-        await asyncio.gather(*(one(name, container) for name, container in self.containers.items()))
+        done = await asyncio.gather(*(one(name, container) for name, container in self.containers.items()), return_exceptions=True)
+        for error in done:
+            if isinstance(error, BaseException):
+                raise error
 
     async def failing(self, names: Sequence[str]) -> str:
         """The state and the last lines of these nodes' logs, those first that have ended."""
@@ -182,7 +186,8 @@ class Deployment:
             return {"toxiproxy": await self.threads.call(self.mesh.toxiproxy.version), "docker": str(engine["Version"])}
 
     async def stop(self) -> list[str]:
-        """Remove everything of the run, calls that are still under way included; what was removed. Idempotent."""
+        """Remove everything of the run, calls that are still under way included; what was removed. Idempotent. Raises ClusterError
+        where something may be left, and says how to remove it."""
         return await asyncio.to_thread(self.stop_now, DRAIN_S)
 
     def stop_now(self, drain_s: float = 1.0) -> list[str]:
@@ -191,9 +196,15 @@ class Deployment:
         if self._client is None or not self._making:
             return []
         self.threads.drain(drain_s)
-        with asking("removing the run's containers"):
-            removed = sweep(self._client, only=self.run)
-        self._client.close()
+        try:
+            with asking("removing the run's containers"):
+                removed = sweep(self._client, only=self.run)
+        except ClusterError as error:
+            raise ClusterError(f"{error}: what it still has of this run is removed by `diarchy clean`, once it answers") from error
+        finally:
+            self._client.close()
+        if left := stuck(removed):
+            raise ClusterError("\n".join(left))
         return removed
 
     def _sweep(self) -> list[str]:

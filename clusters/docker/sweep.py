@@ -1,5 +1,6 @@
 """Removes what runs have left behind on the engine: containers and networks whose owner is dead."""
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ if TYPE_CHECKING:
     from docker import DockerClient
 
 NETWORK_WITHIN_S = 2.0
+STUCK = " is stuck "
 
 
 def sweep(client: "DockerClient", only: str | None = None) -> list[str]:
@@ -30,6 +32,11 @@ def sweep(client: "DockerClient", only: str | None = None) -> list[str]:
     return said
 
 
+def stuck(said: Sequence[str]) -> list[str]:
+    """Those of a sweep's lines that tell of what could not be removed, and how to."""
+    return [line for line in said if STUCK in line]
+
+
 def _ours(labels: dict[str, str], only: str | None) -> bool:
     if only is not None:
         return labels.get(owner.RUN) == only
@@ -47,7 +54,7 @@ def _remove_container(client: "DockerClient", identity: str, name: str) -> str:
     except docker.errors.APIError as error:
         if _status(error) == 409:  # another sweep is removing it now
             return ""
-        return f"container {name} is stuck ({_why(error)}): remove it with `docker rm -fv {name}`"
+        return f"container {name}{STUCK}({_why(error)}): remove it with `docker rm -fv {name}`"
     return f"removed container {name}"
 
 
@@ -65,7 +72,7 @@ def _remove_network(client: "DockerClient", identity: str, name: str) -> str:
             if _status(error) in (403, 409) and time.monotonic() < deadline:
                 time.sleep(0.05)
                 continue
-            return f"network {name} is stuck ({_why(error)}): remove it with `docker network rm {name}`"
+            return f"network {name}{STUCK}({_why(error)}): remove it with `docker network rm {name}`"
         return f"removed network {name}"
 
 

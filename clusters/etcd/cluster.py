@@ -87,8 +87,11 @@ class EtcdCluster:
 
     async def versions(self) -> dict[str, str]:
         """Of etcd, Toxiproxy and the Docker engine."""
-        async with self._asking().get(f"http://{self._client(self.nodes[0])}/version") as response:
-            etcd = (await response.json())["etcdserver"]
+        try:
+            async with self._asking().get(f"http://{self._client(self.nodes[0])}/version", raise_for_status=True) as response:
+                etcd = (await response.json())["etcdserver"]
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise ClusterError(f"{self.nodes[0]} does not tell its version: {type(error).__name__}: {error}") from error
         return {"etcd": etcd, **await self._deployment.versions()}
 
     async def observe(self, node: str) -> Observation:

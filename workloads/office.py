@@ -12,6 +12,8 @@ from diarchy.workloads.writer import Fenced, Writer
 
 RETRY = 100_000_000
 """After a renewal without an answer the next is tried so soon, in ns."""
+SOONEST = 1_000_000
+"""No loop comes round sooner, in ns, whatever its times are: one that never lets the clock go on stops the whole candidate."""
 
 
 class Means(msgspec.Struct, frozen=True):
@@ -83,9 +85,10 @@ class Office:
                 self.resign()
             if writing.done() or renewing.done():
                 break
-            await self._nap(min((time for time in (self.limit, self._leaves) if time is not None), default=now + self._ttl) - now)
+            ends = min((time for time in (self.limit, self._leaves) if time is not None), default=now + self._ttl)
+            await self._nap(max(ends - now, SOONEST))
         while self.still(now := self.means.session.now()) and not writing.done():
-            await asyncio.wait([writing], timeout=None if self.limit is None else max(self.limit - now, 0) / 1e9)
+            await asyncio.wait([writing], timeout=None if self.limit is None else max(self.limit - now, SOONEST) / 1e9)
         self.leave("resigned")
 
     async def _write(self) -> None:
@@ -101,11 +104,12 @@ class Office:
                 return
             if isinstance(outcome.error, Fenced) and self.limit is not None and outcome.error.fence > self.token:
                 return self.leave(f"the fence is at {outcome.error.fence}: somebody else leads")
-            due = max(due + m.options.write_every, m.session.now())
+            due = max(due + max(m.options.write_every, SOONEST), m.session.now())
             await self._nap(due - m.session.now())
 
     async def _renew(self) -> None:
-        m, due = self.means, self._sent + self.means.options.renew_every
+        m, every = self.means, max(self.means.options.renew_every, SOONEST)
+        due = self._sent + every
         while True:
             await self._nap(due - m.session.now())
             if self._ending.is_set():
@@ -116,13 +120,13 @@ class Office:
                 return
             if outcome.until is not None:
                 self.until, self._ttl = outcome.until, outcome.answer.ttl or 0
-                due = outcome.sent + m.options.renew_every
+                due = outcome.sent + every
             elif isinstance(outcome.error, Lost):
                 self.lost = True
                 return self.leave("a renewal was refused")
             else:
                 m.store.rotate()
-                due = m.session.now() + min(RETRY, m.options.renew_every)
+                due = m.session.now() + min(RETRY, every)
 
     async def _keepalive(self) -> Answer:
         return Answer(ttl=await self.means.store.keepalive(self.lease))

@@ -8,7 +8,7 @@ from typing import TypeVar
 from diarchy.clusters.stores import Grant, LeaseStore, Lost, Place, Refused, Unreachable
 from diarchy.history.transcript import Act
 from diarchy.workloads.lock import Lock
-from diarchy.workloads.office import Means, Office
+from diarchy.workloads.office import SOONEST, Means, Office
 from diarchy.workloads.session import Answer, Outcome, Session
 from diarchy.workloads.writer import Writer
 
@@ -137,7 +137,7 @@ class Recipe:
     async def _keep(self, turn: "_Turn") -> None:
         """Keep a place in the queue alive; its deadline counts from the last keepalive that was answered."""
         while True:
-            await asyncio.sleep(self._options.renew_every / 1e9)
+            await asyncio.sleep(max(self._options.renew_every, SOONEST) / 1e9)
             sent = self._session.now()
             try:
                 turn.ttl = await self._ask(lambda: self._store.keepalive(turn.lease))

@@ -1,16 +1,19 @@
 """The lease lock over a store in memory and over etcd: the same scenes for both."""
 import asyncio
 import time
+from collections import deque
 from collections.abc import Callable
-from itertools import pairwise
+from itertools import count, pairwise
 
+import pytest
 from recipe_stage import MS, Faulty, Memory, MemoryStore, S, Scene, Stage
 
-from diarchy.clusters.stores import Place
+from diarchy.clusters.stores import Grant, Place
 from diarchy.history.op import Op
 from diarchy.history.units import Duration
-from diarchy.workloads.office import margin
+from diarchy.workloads.office import Office, margin
 from diarchy.workloads.resource import Write
+from diarchy.workloads.session import Answer
 
 Play = Callable[[Scene], None]
 TTL = 1.0
@@ -119,6 +122,83 @@ def test_careful_leaves_before_its_deadline_when_renewals_are_not_answered(play:
         assert writes[-1].time < until - margin(S)
         assert len(stage.where("renew", "info")) >= 2
         assert len({op.process for op in stage.where("renew", "info")}) == len(stage.where("renew", "info"))
+
+    play(scene)
+
+
+@pytest.mark.parametrize("resigns", [False, True])
+def test_a_deadline_that_nobody_heeds_does_not_stop_the_clock(play: Play, monkeypatch: pytest.MonkeyPatch, resigns: bool) -> None:
+    """As after a change that breaks the check: the candidate goes on, and what it does wrong can be seen."""
+    monkeypatch.setattr(Office, "still", counted(lambda office, now: office.open))
+
+    async def scene(stage: Stage) -> None:
+        stage.candidate("c1", timeout=Duration(990 * MS))
+        stage.begin("c1")
+        renewed = await stage.op("renew", "ok")
+        stage.stores["c1"].block("keepalive")
+        if resigns:
+            stage.writers["c1"].hold.clear()
+            await stage.op("write", "invoke", number=len(stage.where("write", "invoke")) + 1)
+            stage.recipes["c1"].stop()
+        limit = (renewed.until or 0) - margin(S)
+        await stage.until(lambda: stage.recorder.now() > limit + 20 * MS)
+        assert stage.where("step-down") == []
+        stage.writers["c1"].hold.set()
+
+    play(scene)
+
+
+def test_a_lease_without_a_length_does_not_stop_the_clock(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Office, "still", counted(Office.still))
+
+    async def scene(stage: Stage) -> None:
+        stage.candidate("c1", recipe="naive")
+        store = stage.stores["c1"]
+
+        async def grant(ttl: int) -> Grant:
+            return Grant((await store.store.grant(ttl)).lease, 0)
+
+        store.grant = grant
+        stage.begin("c1")
+        await stage.op("write", "ok", number=3)
+
+    play(scene)
+
+
+def counted(still: Callable[[Office, int], bool]) -> Callable[[Office, int], bool]:
+    """The same, failing once it is asked 50 times within 10 ms."""
+    asked: deque[int] = deque(maxlen=50)
+
+    def ask(office: Office, now: int) -> bool:
+        asked.append(now)
+        assert len(asked) < 50 or now - asked[0] > 10 * MS, "it does nothing but ask"
+        return still(office, now)
+
+    return ask
+
+
+def test_pauses_and_requests_of_no_length_leave_time_for_others(play: Play) -> None:
+    async def scene(stage: Stage) -> None:
+        stage.candidate("c1", renew_every=Duration(0), write_every=Duration(0))
+        writes, renewals = count(1), count(1)
+
+        async def write(*_: object) -> Answer:
+            if next(writes) == 3000:
+                await asyncio.Event().wait()
+            return Answer()
+
+        async def keepalive(_: str) -> int:
+            if next(renewals) == 3000:
+                await asyncio.Event().wait()
+            return S
+
+        stage.writers["c1"].write, stage.stores["c1"].keepalive = write, keepalive  # type: ignore[assignment, method-assign]
+        stage.begin("c1")
+        acquired = await stage.op("acquire", "ok")
+        await asyncio.sleep(0.2)
+        passed = (stage.recorder.now() - acquired.time) / MS
+        assert 3 < next(writes) <= passed + 2
+        assert 3 < next(renewals) <= passed + 2
 
     play(scene)
 

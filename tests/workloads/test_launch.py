@@ -453,3 +453,94 @@ def test_who_ends_between_ready_and_go_is_in_the_history(tmp_path: Path) -> None
         assert [(op.f, op.value) for op in stage.ops] == [("ready", None), ("exit", {"status": 5})]
 
     play(tmp_path, speaks(tmp_path, pong='now())\n            if line["id"] == 4: sys.exit(5)\n            (0'), scene)
+
+
+def test_a_candidate_that_ends_while_it_is_pinged_is_told_and_nothing_is_cancelled(tmp_path: Path) -> None:
+    async def scene(stage: Scene) -> None:
+        with pytest.raises(CandidateError, match=r"c1#1 ended with \{'status': 4\} while it was pinged"):
+            await stage.introduce("c1")
+
+    play(tmp_path, speaks(tmp_path, pong="sys.exit(4)"), scene)
+
+
+def test_a_restart_that_ends_while_it_is_pinged_did_not_bite(tmp_path: Path) -> None:
+    async def scene(stage: Scene) -> None:
+        await stage.begin("c1")
+        host = stage.crew.hosts["c1"]
+        assert (await host.kill()).bit
+        (tmp_path / "broken").touch()
+        started = await host.start()
+        assert not started.bit
+        assert "while it was pinged" in started.evidence
+        await stage.crew.stop(2)
+
+    play(tmp_path, speaks(tmp_path, pong=f"sys.exit(4) if os.path.exists({str(tmp_path / 'broken')!r}) else now()"), scene)
+
+
+def test_a_candidate_whose_program_is_gone_at_the_restart_can_be_stopped(tmp_path: Path) -> None:
+    program = tmp_path / "program"
+    program.write_text(f"#!{sys.executable}\n" + SPEAKS.format(init="pass", go="pass", stop="sys.exit(0)", pong="now()"))
+    program.chmod(0o755)
+
+    async def scene(stage: Scene) -> None:
+        await stage.begin("c1", "c2")
+        host = stage.crew.hosts["c1"]
+        assert (await host.kill()).bit
+        program.unlink()
+        started = await host.start()
+        assert not started.bit
+        assert "there is no program" in started.evidence
+        await stage.crew.stop(2)
+        assert stage.where("exit")[-1].value == {"status": 0}
+
+    play(tmp_path, (str(program),), scene)
+
+
+def test_a_pong_that_comes_too_late_loses_no_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hosts, "PING_S", 0.1)
+
+    async def scene(stage: Scene) -> None:
+        with pytest.raises(CandidateError, match="did not answer a ping"):
+            await stage.introduce("c1")
+        stage.crew.go()
+        await stage.until(lambda: stage.where("tick"))
+        assert len(stage.where("tick")) == 1
+
+    play(tmp_path, speaks(tmp_path, pong="(time.sleep(0.3), now())[1]", go=TICK), scene)
+
+
+def test_who_left_its_group_dies_with_the_harness_too(tmp_path: Path) -> None:
+    """A daemon: in a session of its own, its parent is init. The harness is killed, so that only the guard is left to do it."""
+    daemon = 'os.fork() or (os.setsid(), os.fork() and os._exit(0), open("pid", "w").write(str(os.getpid())), time.sleep(600))'
+    command = speaks(tmp_path, go=f"os.chdir({str(tmp_path)!r})\n{daemon}")
+    harness = subprocess.Popen([sys.executable, "-c", textwrap.dedent(f"""
+        import asyncio, time
+        from pathlib import Path
+        from diarchy.clusters.cluster import Endpoints
+        from diarchy.history.op import Recorder
+        from diarchy.workloads.launch import Crew
+        from diarchy.workloads.lock import Lock
+
+        async def main():
+            crew = Crew(Recorder(time.monotonic_ns), Path({str(tmp_path / "logs")!r}), 0)
+            await crew.spawn(["c1"], Lock(command={command!r}), "etcd")
+            await crew.introduce(lambda name: Endpoints({{"n1": "c1:1"}}, "resource:1"), "the key")
+            crew.go()
+            await asyncio.sleep(600)
+
+        asyncio.run(main())
+    """)])
+    try:
+        deadline = time.monotonic() + 10
+        while not ((tmp_path / "pid").exists() and (tmp_path / "pid").read_text()):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        pid = int((tmp_path / "pid").read_text())
+        assert living([pid])
+    finally:
+        harness.kill()
+        harness.wait()
+    deadline = time.monotonic() + 5
+    while living([pid]):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)

@@ -26,6 +26,7 @@ from diarchy.reports.live import Live
 from diarchy.workloads.launch import CandidateError, Crew, ResourceError
 from diarchy.workloads.smoke import final_read, smoke
 
+INTERRUPTED = "interrupted: cleaning up (once more to stop at once)"
 STOP_WITHIN_S = 3.0
 LOGS_WITHIN_S = 10.0
 ABORT_WITHIN_S = 10
@@ -47,7 +48,7 @@ class Run:
         self.now = Now(self.cluster.nodes, self.candidates)
         self.accepted = _Tokens()
         self.crew: Crew | None = None
-        self.begun = self.ending = False
+        self.begun = self.ending = self.interrupted = False
         self.problems: list[Exception] = []
         self.warnings: list[str] = []
         self._fault: Exception | None = None
@@ -164,7 +165,7 @@ class Run:
             yield
         finally:
             self.ending = True
-            self.live.phase("tearing down")
+            self.live.phase(INTERRUPTED if self.interrupted else "tearing down")
             for step in (crew.close, self._logs, self.cluster.stop):
                 try:
                     await step()
@@ -224,7 +225,8 @@ async def interruptible(run: Run) -> int:
         heard.append(number)
         if len(heard) > 1:
             _at_once(run, 128 + heard[0])
-        run.live.phase("interrupted: cleaning up (once more to stop at once)")
+        run.interrupted = True
+        run.live.phase(INTERRUPTED)
         if not run.ending:
             task.cancel()
 

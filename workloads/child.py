@@ -78,7 +78,7 @@ class Child(asyncio.SubprocessProtocol):
     whole line or the start of one longer than MAX_LINE. After its end, when its last line was heard and nobody is left of its
     group, `bye` is called and `ended` is set. `mute` is called if it closes its output and lives on.
 
-    `outlived` is how many processes had left its group, outlived it, and were killed.
+    `outlived` is how many processes had left its group, outlived it, and were killed. `why` says why it was killed itself.
     """
 
     def __init__(self, name: str, claimant: str, log: Path, guard: Guard, hear: Callable[[bytes, bool], object],
@@ -87,7 +87,7 @@ class Child(asyncio.SubprocessProtocol):
         self._guard, self._hear, self._bye, self._mute = guard, hear, bye, mute
         self._mark = f"{guard.mark}/{claimant}"
         self._transport: asyncio.SubprocessTransport | None = None
-        self.outlived = 0
+        self.outlived, self.why = 0, ""
         self._buffer, self._skipping = bytearray(), False
         self._silent, self.ended = asyncio.Event(), asyncio.Event()
         self.status: int | None = None
@@ -128,9 +128,10 @@ class Child(asyncio.SubprocessProtocol):
         """The processes of its group that live."""
         return tuple(seen.pid for seen in groups.members(self.group))
 
-    def kill_now(self) -> None:
-        """SIGKILL to the whole group, unverified."""
+    def kill_now(self, why: str = "") -> None:
+        """SIGKILL to the whole group, unverified; `why` is told with its end."""
         if self.group and not self.ended.is_set():
+            self.why = self.why or why
             groups.send(self.group, signal.SIGKILL)
 
     async def pause(self) -> Realised:

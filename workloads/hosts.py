@@ -149,14 +149,14 @@ class Voice:
         for future in self._pongs.values():
             if not future.done():
                 future.set_exception(self.error(f"ended with {self.child.exit} while it was pinged"))
-        if self._begun:
+        if self._begun and not self._place.closing:
             self._record_exit()
 
     def _record_exit(self) -> None:
         if self._count > RUBBISH:
             self._place.recorder.append("harness", "info", "protocol-error", claimant=self.claimant,
                                         error=f"{self._count - RUBBISH} more lines that are none")
-        self._place.recorder.append(self._name, "ok", "exit", claimant=self.claimant, value=self.child.exit)
+        self._place.recorder.append(self._name, "ok", "exit", claimant=self.claimant, value=self.child.exit, error=self.child.why or None)
         if self.child.outlived:
             self._place.recorder.append("harness", "info", "protocol-error", claimant=self.claimant, error=(
                 f"{self.child.outlived} processes that it had started in sessions of their own outlived it and were killed"))

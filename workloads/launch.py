@@ -76,7 +76,8 @@ class Crew:
         """
         for candidate in self._candidates:
             candidate.stop()
-        await self._end([candidate.child for candidate in self._candidates], within_s)
+        await self._end([candidate.child for candidate in self._candidates], within_s,
+                        f"it had not ended {within_s:g} s after it was asked to stop, and was killed")
 
     def kill(self) -> None:
         """SIGKILL to every child, at once."""
@@ -99,7 +100,7 @@ class Crew:
             children.append(self._resource.child)
         return [child for child in children if child.group]
 
-    async def _end(self, children: list[Child], within_s: float) -> None:
+    async def _end(self, children: list[Child], within_s: float, why: str = "") -> None:
         """Wait until they have ended, kill the others, and wait for those."""
         ending = [asyncio.ensure_future(child.ended.wait()) for child in children if child.group]
         if not ending:
@@ -107,7 +108,7 @@ class Crew:
         _, late = await asyncio.wait(ending, timeout=within_s)
         if late:
             for child in children:
-                child.kill_now()
+                child.kill_now(why)
             await asyncio.wait(late, timeout=END_S)
         for future in ending:
             future.cancel()

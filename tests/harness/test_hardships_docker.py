@@ -1,6 +1,7 @@
 """A real run while the world around it fails: disk, engine, containers, candidates, the resource, the terminal."""
 import json
 import os
+import pty
 import signal
 import socket
 import subprocess
@@ -356,6 +357,7 @@ def test_candidates_that_misbehave_are_recorded_and_leave_nothing(scenario: Path
     assert "1 processes" in told["c4"]
     exits = {(op.claimant or "")[:2]: op.value for op in found(folder, "exit")}
     assert exits == {"c1": {"status": 7}} | {f"c{number}": {"signal": 9} for number in range(2, 6)}
+    assert {(op.error or "")[:33] for op in found(folder, "exit") if op.value == {"signal": 9}} == {"it had not ended 3 s after it was"}
 
 
 def cpu(pid: int) -> float:
@@ -404,6 +406,27 @@ def test_a_run_goes_on_when_nobody_reads_it_and_its_terminal_hangs_up(scenario: 
             process.kill()
     assert verdict(folder)["verdict"] == "valid"
     assert (folder / "report.html").exists()
+
+
+def test_two_ctrl_c_on_a_terminal_give_it_back_as_it_was(scenario: Path, out: Path) -> None:
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.chdir(ROOT)
+        os.execve(sys.executable, [*DIARCHY, "run", str(scenario), "--out", str(out), *LONG], {**os.environ, "TERM": "xterm"})
+    shown, asked = bytearray(), 0
+    with suppress(OSError):  # the terminal's other end is closed
+        while data := os.read(terminal, 2**16):
+            shown += data
+            while b"elected" in shown and asked < 2:
+                os.write(terminal, b"\x03")
+                time.sleep(0.1)
+                asked += 1
+    os.close(terminal)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 130
+    assert asked == 2
+    assert shown.rfind(b"\x1b[?25h") > shown.rfind(b"\x1b[?25l") >= 0, "the cursor is hidden"
+    assert b"Traceback" not in shown
+    assert not found(next(out.glob("*/*")), "exit"), "nobody ended by itself"
 
 
 @pytest.mark.parametrize("phase", ["settling", "tearing down"])

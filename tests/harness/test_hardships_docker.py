@@ -213,22 +213,15 @@ def test_a_run_whose_engine_goes_ends_by_itself_and_says_what_is_left(scenario: 
     assert cleaned.returncode == 0, cleaned.stderr
 
 
-def test_a_late_engine_is_waited_for(scenario: Path, relay: Relay, out: Path) -> None:
+def test_an_engine_that_was_away_and_is_late_is_waited_for(scenario: Path, relay: Relay, out: Path) -> None:
     process = begin("run", scenario, "--out", out, *SHORT, DOCKER_HOST=relay.address)
     folder = begun(out)
+    relay.gone()
+    relay.back()
     relay.delay_s = 0.5
     _, errors = end(process, within_s=30)
     assert process.returncode == 0, errors
     assert (folder / "logs/n1.log").stat().st_size
-
-
-def test_an_engine_that_is_back_before_the_end_was_never_gone(scenario: Path, relay: Relay, out: Path) -> None:
-    process = begin("run", scenario, "--out", out, *SHORT, DOCKER_HOST=relay.address)
-    begun(out)
-    relay.gone()
-    relay.back()
-    _, errors = end(process)
-    assert process.returncode == 0, errors
 
 
 def test_a_hung_engine_holds_up_no_third_signal(scenario: Path, relay: Relay, out: Path) -> None:

@@ -1,8 +1,9 @@
 """Kills the process groups of a run when the harness is gone, however it went.
 
-A process of its own, told on standard input: `+GROUP START` (a group, and when its first process started, in clock ticks) and
-`-GROUP`, and `=MARK`, with which the value of DIARCHY_CHILD begins for all children of the run. At the end of the input every group still known, and everybody with the mark, gets SIGKILL, which also ends stopped processes. It takes neither
-Ctrl-C nor SIGTERM, and imports nothing but the standard library: it runs without site-packages.
+A process of its own, told on standard input: `+GROUP START` (a group, and when its first process started, in clock ticks),
+`-GROUP`, and `=MARK`, with which the value of DIARCHY_CHILD begins in the environment of all children of the run. At the end of
+the input every group still known gets SIGKILL, and so does everybody with the mark; that also ends stopped processes. It takes
+neither Ctrl-C nor SIGTERM, and imports nothing but the standard library: it runs without site-packages.
 """
 import os
 import signal

@@ -50,8 +50,8 @@ class Assumptions(msgspec.Struct, frozen=True, tag="assumptions", tag_field="kin
 
 
 def _in_office(fault: Injected, stays: Sequence[Tenure]) -> bool:
-    """Whether a fault that bit was in force while somebody believed to lead."""
-    return fault.bit and fault.done is not None and any(
+    """Whether a fault that was seen to bite was in force while somebody believed to lead."""
+    return fault.verified and any(
         fault.start <= stay.belief.end and fault.end >= stay.belief.start for stay in stays)
 
 
@@ -74,7 +74,7 @@ def _bites(history: History, stays: Sequence[Tenure], faults: Sequence[Injected]
 def _idle(history: History, faults: Sequence[Injected]) -> Iterator[Finding]:
     """Nemeses that the scenario has and that did nothing while others did: what they were to show has not been tried."""
     spoke = [name for name in history.process.table if name.startswith("nemesis")]
-    bit = {fault.process for fault in faults if fault.bit and fault.done is not None}
+    bit = {fault.process for fault in faults if fault.verified}
     idle = [name for name in spoke if name not in bit] if history.setup.nemeses else []
     silent = max(0, history.setup.nemeses - len(spoke))
     if bit and (idle or silent):

@@ -167,3 +167,11 @@ def test_a_nemesis_that_did_nothing_leaves_its_story_untold(other: Lines) -> Non
     (finding,) = [f for f in check.findings if f.kind == "idle-nemesis"]
     assert "2-kill" in finding.text or "1 that never began" in finding.text
     assert "idle-nemesis" not in kinds(judged(*lines[:4], nemeses=1))
+
+
+def test_a_fault_of_unknown_outcome_is_no_evidence() -> None:
+    """The engine did not answer: nobody knows whether anything was killed."""
+    unknown = [line(1, "nemesis/1-kill", "invoke", "kill", value={"host": "n1"}), line(3, "nemesis/1-kill", "info", "kill", error="no answer")]
+    check = judged(*GOOD, *unknown, nemeses=1)
+    assert (check.verdict, check.stats["faults_bit_in_office"]) == ("inconclusive", 0)
+    assert "no-fault-bit" in kinds(check)

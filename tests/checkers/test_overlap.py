@@ -251,3 +251,17 @@ def test_of_many_possible_overlaps_the_longest_are_listed_and_all_are_counted() 
     check = Overlap().check(tell(lines, end=400))
     assert (len(check.findings), check.stats["found"]["possible"], check.verdict) == (SHOWN, SHOWN + 5, "valid")
     assert all((f.end or 0) - (f.start or 0) > 14 * 10**6 for f in check.findings)
+
+
+def test_a_live_lease_that_a_stale_server_revoked() -> None:
+    """From a run on etcd 3.6.6 (docs/decisions/0005): c3's renewal was answered at 13.362 s; the server that had led before and was
+    stopped for 3 s woke up at 13.48 s and revoked the lease; c2 had the lock at 13.511 s."""
+    history = tell([
+        *acquire("c3", 2.42, 2.444, 3, ttl=2), line(13.3572, "c3/renew", "invoke", "renew", tenure=1),
+        line(13.3617, "c3/renew", "ok", "renew", tenure=1, token=3, sent=13.3572, ttl=2, until=15.3572),
+        *fault("pause", "resume", 10.4554, 13.4561, host="n2"),
+        *acquire("c2", 13.5017, 13.511, 5, ttl=2), line(13.5538, "resource", "fail", "write", id="c3#1-223", token=3),
+        line(13.5546, "c3/elect", "ok", "step-down", tenure=1)])
+    (finding,) = Overlap().check(history).findings
+    assert (finding.kind, finding.claimants, finding.fails) == ("granted", ("c3#1", "c2#1"), True)
+    assert ((finding.start or 0) / S, (finding.end or 0) / S) == (13.511, 13.5546)

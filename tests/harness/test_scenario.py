@@ -67,7 +67,8 @@ def test_shipped_scenarios_load_and_teach(path: Path) -> None:
     scenario = load(path)
     assert scenario.name == path.stem
     assert len(scenario.about.splitlines()) >= 2
-    assert scenario.duration + scenario.settle <= Duration.parse("20s")
+    looking_for_luck = path.parent.name == "known-unsafe"  # not run in CI
+    assert looking_for_luck or scenario.duration + scenario.settle <= Duration.parse("20s")
     unsafe = any(expected.verdict == "violation" for expected in scenario.expect.values())
     assert unsafe == ("known-unsafe" in scenario.tags)
 

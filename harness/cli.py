@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from diarchy.harness.store import ROOT
+
 STATUSES = """Exit status: 0 as expected · 1 not as expected, or a violation that was not · 3 inconclusive · 64 wrong usage ·
 65 bad scenario or history · 69 no Docker engine, image or cluster · 70 a file that cannot be written, or an internal error ·
 130 interrupted · 143 terminated."""
@@ -37,7 +39,7 @@ def root(version_: Annotated[bool, typer.Option("--version", callback=version, i
 def run(
     scenario: Annotated[Path, typer.Argument(help="The scenario, a YAML file (see scenarios/ and docs/scenarios.md).")],
     seed: Annotated[int | None, typer.Option(help="The dice; default: the scenario's, else a new one, which is printed.")] = None,
-    out: Annotated[Path, typer.Option(help="Where runs are kept.")] = Path("runs"),
+    out: Annotated[Path, typer.Option(help="Where runs are kept.")] = ROOT,
     json: Json = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
     sets: Sets = None,

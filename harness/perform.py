@@ -15,7 +15,7 @@ from diarchy.harness import conclude
 from diarchy.harness.run import Run, interruptible
 from diarchy.harness.scenario import dump, load
 from diarchy.harness.statuses import complain, told, unanswered
-from diarchy.harness.store import Command, Folder, put
+from diarchy.harness.store import ROOT, Command, Folder, put
 from diarchy.harness.streams import CannotAnswer
 from diarchy.reports.live import Live
 
@@ -90,7 +90,7 @@ def again(path: Path, seed: int, out: Path, sets: Sequence[str]) -> str:
     here = Path.cwd()
     shown = path.relative_to(here) if path.is_absolute() and path.is_relative_to(here) else path
     words = ["diarchy", "run", str(shown), "--seed", str(seed)]
-    if out != Path("runs"):
+    if out != ROOT:
         words += ["--out", str(out)]
     for change in sets:
         words += ["--set", change]

@@ -6,6 +6,13 @@ import msgspec
 
 FOREVER = 2**62
 """No timer is set, ns."""
+LONG_AGO = -FOREVER
+"""What has never happened, ns."""
+
+
+def margin(ttl: int) -> int:
+    """How long before its lease ends a leader leaves, ns: so far may its clock and a voter's drift apart in a TTL."""
+    return ttl // 10
 
 
 class Send(msgspec.Struct, frozen=True, gc=False):
@@ -43,7 +50,7 @@ class Defeated(msgspec.Struct, frozen=True):
 
 
 class Renewing(msgspec.Struct, frozen=True, gc=False):
-    """In office by a lease: a round that may prolong it leaves now."""
+    """In office by a lease: a round that may prolong it leaves now; one that was under way has gone without an answer."""
 
 
 class Renewed(msgspec.Struct, frozen=True, gc=False):
@@ -66,15 +73,19 @@ Effects = Sequence[Effect]
 class Machine(Protocol):
     """One node of an algorithm. `now` is the node's own monotonic clock, ns.
 
-    After each step `due` is when `on_timer` wants to be called (FOREVER: never); calling it later is a slow node, earlier is a mistake.
+    After each step `due` is when `on_timer` wants to be called (FOREVER: never). A node that wakes up late calls it before anything
+    else: before it hands over a message, and before the leader writes. Calling it earlier is a mistake.
     `hard` is what the node has on disk after each step: a restart gives it to the new machine, or None where it was lost.
-    `resign` asks it to leave office of its own will.
+    `leader` is whom it believes to lead, itself included; `status` says in a few words where it stands.
+    `resign` asks it to leave office of its own will; where it is not in office, nothing happens.
     """
 
     due: int
     hard: Any
+    leader: str | None
 
     def start(self, now: int) -> Effects: ...
     def on_message(self, now: int, sender: str, message: Any) -> Effects: ...
     def on_timer(self, now: int) -> Effects: ...
     def resign(self, now: int) -> Effects: ...
+    def status(self) -> str: ...

@@ -1,0 +1,28 @@
+"""What a scenario may say of every algorithm that runs on the nodes themselves."""
+from collections.abc import Iterator
+from typing import Annotated
+
+import msgspec
+
+from diarchy.history.units import Duration, default
+
+
+class Peers(msgspec.Struct, frozen=True):
+    """Nodes that elect a leader among themselves, which writes to the fenced resource."""
+
+    write_every: Annotated[Duration, msgspec.Meta(description="time between a leader's writes to the resource")] = default("200ms")
+    timeout: Annotated[Duration, msgspec.Meta(description="of one write")] = default("1s")
+    fence: Annotated[bool, msgspec.Meta(description="whether the resource refuses writes with an old token")] = True
+
+    def problems(self) -> Iterator[tuple[str, str]]:
+        """Times that cannot be meant: pairs of an option and what is wrong with it."""
+        yield from self.stand_still("write_every", "timeout")
+
+    def stand_still(self, *keys: str) -> Iterator[tuple[str, str]]:
+        """Those of these times that are nothing: a node that waited for them would never let its clock go on."""
+        yield from ((key, "is 0: it needs a time") for key in keys if getattr(self, key) == 0)
+
+
+def majority(nodes: int) -> int:
+    """More than half of so many."""
+    return nodes // 2 + 1

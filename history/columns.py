@@ -1,6 +1,7 @@
 """A history in memory: columns, because a million Op objects cost 400 MB."""
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,17 @@ NONE = np.iinfo(np.int64).min
 
 NUMBERS = ("time", "seen", "of", "tenure", "sent", "ttl", "until", "token", "term", "order", "epoch", "fence")
 NAMES = ("type", "f", "process", "claimant", "id", "node")
+DENSE = ("time", "seen", "process", "type", "f", "of")
+"""The columns that get an entry with every line."""
+
+PART = 2048
+"""How many lines wait as Python objects until they become arrays."""
 
 Ints = NDArray[np.int64]
 Codes = NDArray[np.int32]
+Mask = NDArray[np.bool_]
+Entries = tuple[Sequence[int], Sequence[Any]]
+"""Of one field, the rows that have it (of no matter where all do), and what they have."""
 
 
 class Names:
@@ -33,21 +42,132 @@ class Names:
         code = self.codes[row]
         return None if code < 0 else self.table[code]
 
-    def is_(self, *names: str) -> NDArray[np.bool_]:
+    def is_(self, *names: str) -> Mask:
         """True for the rows that hold one of the names."""
-        codes = [self._code[name] for name in names if name in self._code]
-        return np.isin(self.codes, codes)
+        return self._among([self._code[name] for name in names if name in self._code])
 
-    def like(self, prefix: str) -> NDArray[np.bool_]:
+    def like(self, prefix: str) -> Mask:
         """True for the rows whose name starts with the prefix."""
-        return np.isin(self.codes, [code for name, code in self._code.items() if name.startswith(prefix)])
+        return self._among([code for code, name in enumerate(self.table) if name.startswith(prefix)])
+
+    def _among(self, codes: list[int]) -> Mask:
+        if len(codes) == 1:
+            return np.equal(self.codes, codes[0])
+        member = np.zeros(len(self.table) + 1, dtype=np.bool_)  # the last entry is that of code -1, absent
+        member[codes] = True
+        return member.take(self.codes)
+
+
+class Table(dict[str, int]):
+    """The codes of names; a new name gets the next one."""
+
+    def __missing__(self, name: str) -> int:
+        code = self[name] = len(self)
+        return code
+
+
+class Columns:
+    """A history that is still being told: a Recorder keeps each line by `add`, and `history` is the History of them all.
+
+    A line costs an append for each field that it has, and nothing is encoded. The lines of each PART become arrays together.
+    """
+
+    def __init__(self, source: str = "history") -> None:
+        """`source` is for errors."""
+        self.source, self.settled = source, 0
+        self.tables = {name: Table() for name in NAMES}
+        self.parts: dict[str, list[NDArray[Any]]] = {name: [] for name in (*NUMBERS, *NAMES, "again")}
+        self.value: dict[int, Any] = {}
+        self.error: dict[int, str] = {}
+        self._begin()
+
+    def _begin(self) -> None:
+        dense: tuple[list[Any], ...] = ([], [], [], [], [], [])
+        self._time, self._seen, self._process, self._type, self._f, self._of = dense
+        self._rest: dict[str, tuple[list[int], list[Any]]] = {name: ([], []) for name in (*self.parts, "value", "error") if name not in DENSE}
+        self._part: dict[str, Entries] = {name: ((), values) for name, values in zip(DENSE, dense, strict=True)}
+        self._part.update(self._rest)
+
+    def add(self, time: int, seen: int, process: str, type: Type, f: str, of: int | None, rest: Mapping[str, Any]) -> None:
+        """Append a line; `rest` has the other fields of its Op, None where absent. What it holds must not change afterwards."""
+        if len(self._f) == PART:
+            self._settle()
+        row = len(self._f)
+        self._time.append(time)
+        self._seen.append(seen)
+        self._process.append(process)
+        self._type.append(type)
+        self._f.append(f)
+        self._of.append(NONE if of is None else of)
+        for name, given in rest.items():
+            if given is not None:
+                rows, values = self._rest[name]
+                rows.append(row)
+                values.append(given)
+
+    def copy(self, ops: Iterable[Op]) -> None:
+        """Append ops as they are. Raises BadHistory where a number does not fit into 64 bits."""
+        left = iter(ops)
+        while part := list(islice(left, PART)):
+            fields = dict(zip(Op.__struct_fields__, zip(*map(msgspec.structs.astuple, part), strict=True), strict=True))
+            self._part = {name: _given(fields[name]) for name in self._part}
+            self._settle()
+
+    def history(self) -> "History":
+        """The History of the lines so far, the same as of the bytes that their Recorder would have written."""
+        self._settle()
+        self.value = dict(zip(self.value, msgspec.json.decode(msgspec.json.encode(list(self.value.values()))), strict=True))
+        return History.of_columns(self)
+
+    def array(self, name: str) -> NDArray[Any]:
+        """A column of the lines that have been settled."""
+        return np.concatenate(self.parts[name]) if self.parts[name] else self._column(name, (), (), 0)
+
+    def _settle(self) -> None:
+        """Turn the lines of this part into arrays."""
+        size = len(self._part["f"][1])
+        try:
+            for name, parts in self.parts.items():
+                parts.append(self._column(name, *self._part[name], size))
+        except OverflowError:
+            raise jsonl.BadHistory(f"{self.source}:{self.settled + 1 + self._misfit()}: a number of this op does not fit into 64 bits") from None
+        for table, (rows, values) in ((self.value, self._part["value"]), (self.error, self._part["error"])):
+            table.update(zip((self.settled + row for row in rows), values, strict=True))
+        self.settled += size
+        self._begin()
+
+    def _column(self, name: str, rows: Sequence[int], values: Sequence[Any], size: int) -> NDArray[Any]:
+        found: NDArray[Any]
+        if name in self.tables:
+            found, absent = np.fromiter(map(self.tables[name].__getitem__, values), np.int32, len(values)), -1
+        else:
+            found, absent = np.array(array("q", values)), 0 if name == "again" else NONE
+        if len(values) == size:
+            return found
+        column = np.full(size, absent, found.dtype)
+        column[np.fromiter(rows, np.intp, len(values))] = found
+        return column
+
+    def _misfit(self) -> int:
+        """The first row of this part with a number that is too large for its column."""
+        return min(row for rows, values in map(self._part.__getitem__, NUMBERS)
+                   for row, number in zip(rows or range(len(values)), values, strict=True) if not -2**63 <= number < 2**63)
+
+
+def _given(column: Sequence[Any]) -> Entries:
+    absent = column.count(None)
+    if absent in (0, len(column)):
+        return (range(len(column)), column) if absent == 0 else ((), ())
+    rows = [row for row, given in enumerate(column) if given is not None]
+    return rows, [column[row] for row in rows]
 
 
 class History:
     """Columns by name: each of NUMBERS is an int64 array (NONE where absent), each of NAMES a `Names`.
 
     Row *i* is the op with index *i*. `value` and `error` are sparse tables by index, `again` a bool column.
-    Rows are in the order of receipt; `by_time` is the order of (time, index) that checkers walk.
+    Rows are in the order of receipt; `by_time` is the order of (time, index) that checkers walk. `end` is the time of the last line
+    in ns, 0 for an empty history.
     """
 
     time: Ints
@@ -71,39 +191,32 @@ class History:
 
     def __init__(self, ops: Iterable[Op], source: str = "history") -> None:
         """`source` is for errors: BadHistory where a number is out of range, or the first line is no set-up."""
-        numbers = {name: array("q") for name in NUMBERS}
-        codes = {name: array("i") for name in NAMES}
-        tables: dict[str, dict[str, int]] = {name: {} for name in NAMES}
-        again = bytearray()
-        self.value: dict[int, Any] = {}
-        self.error: dict[int, str] = {}
+        columns = Columns(source)
+        columns.copy(ops)
+        self._take(columns)
+
+    @classmethod
+    def of_columns(cls, columns: Columns) -> "History":
+        """What was told, line by line. Raises BadHistory where the first line is no set-up."""
+        history = cls.__new__(cls)
+        history._take(columns)
+        return history
+
+    def _take(self, columns: Columns) -> None:
+        for name in NUMBERS:
+            setattr(self, name, columns.array(name))
+        for name in NAMES:
+            setattr(self, name, Names(columns.array(name), list(columns.tables[name])))
+        self.again = columns.array("again") != 0
+        self.value, self.error = columns.value, columns.error
         self.warnings: list[str] = []
-        try:
-            for op in ops:
-                for name, column in numbers.items():
-                    number = getattr(op, name)
-                    column.append(NONE if number is None else number)
-                for name, code in codes.items():
-                    text, table = getattr(op, name), tables[name]
-                    code.append(-1 if text is None else table.setdefault(text, len(table)))
-                again.append(op.again)
-                if op.value is not None:
-                    self.value[op.index] = op.value
-                if op.error is not None:
-                    self.error[op.index] = op.error
-        except OverflowError:
-            raise jsonl.BadHistory(f"{source}:{len(again) + 1}: a number of this op does not fit into 64 bits") from None
-        for name, column in numbers.items():
-            setattr(self, name, np.array(column, dtype=np.int64))
-        for name, code in codes.items():
-            setattr(self, name, Names(np.array(code, dtype=np.int32), list(tables[name])))
-        self.again = np.frombuffer(bytes(again), dtype=np.bool_)
-        self.by_time = np.lexsort((np.arange(len(self)), self.time))
+        self.by_time = np.argsort(self.time, kind="stable")
+        self.end = int(self.time.max()) if len(self) else 0
         first = self.value.get(0) if len(self) and self.f[0] == "setup" else None
         try:
             self.setup = msgspec.convert(first or {}, Setup)
         except msgspec.ValidationError as error:
-            raise jsonl.BadHistory(f"{source}:1: the set-up: {error}") from None
+            raise jsonl.BadHistory(f"{columns.source}:1: the set-up: {error}") from None
 
     @classmethod
     def read(cls, path: Path) -> "History":
@@ -115,11 +228,6 @@ class History:
 
     def __len__(self) -> int:
         return len(self.time)
-
-    @property
-    def end(self) -> int:
-        """The time of the last line, in ns; 0 for an empty history."""
-        return int(self.time.max()) if len(self) else 0
 
     def where(self, *f: str, type: Type | None = None) -> list[int]:
         """Indices of the ops with one of these `f` (and this type), in the order of time."""

@@ -58,6 +58,10 @@ class Cluster(Protocol):
     quorum: int
 
     @property
+    def observed(self) -> tuple[str, ...]:
+        """The nodes that say of themselves whether they lead."""
+        ...
+    @property
     def resource_host(self) -> str:
         """The address that the resource must listen on; known after `prepare`."""
         ...

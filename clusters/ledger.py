@@ -3,7 +3,7 @@ from typing import Literal
 
 import msgspec
 
-from diarchy.history.faults import Cut, Fault, Kill, Link, Pause, Reset, Slow, Stall
+from diarchy.history.faults import Cut, Fault, Kill, Link, Pause, Reset, Skew, Slow, Stall
 
 HostState = Literal["up", "paused", "dead"]
 
@@ -79,6 +79,11 @@ class Ledger:
                     state = "paused"
         return state
 
+    def skew(self, name: str) -> tuple[int, float]:
+        """How far its faults put a host's wall clock ahead (ns), and by what share they make its clocks run too fast."""
+        skews = [fault for fault in self.active if isinstance(fault, Skew) and fault.host == name]
+        return sum(fault.offset for fault in skews), sum(fault.drift for fault in skews)
+
     def _states(self, fault: Fault) -> Change:
         return Change({link: self.link(link) for link in links_of(fault)}, {name: self.host(name) for name in hosts_of(fault)})
 
@@ -91,7 +96,7 @@ class Ledger:
 def links_of(fault: Fault) -> tuple[Link, ...]:
     """The directed links that a fault acts upon."""
     match fault:
-        case Pause() | Kill():
+        case Pause() | Kill() | Skew():
             return ()
         case Cut(links) | Slow(links) | Stall(links) | Reset(links):
             return links

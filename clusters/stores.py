@@ -24,11 +24,12 @@ class Grant(msgspec.Struct, frozen=True):
 
 
 class Place(msgspec.Struct, frozen=True):
-    """A key with its value (the claimant) and its token, which is also its place in a queue: the lowest leads."""
+    """A key with its value (the claimant) and its token, which is also its place in a queue: the lowest leads. Without tokens,
+    the value alone tells one holder from the next."""
 
     key: str
     value: str
-    token: int
+    token: int | None
 
 
 class LeaseStore(Protocol):
@@ -48,8 +49,8 @@ class LeaseStore(Protocol):
     async def revoke(self, lease: str) -> None:
         """End the lease, and with it its keys. Lost where it is gone already."""
         ...
-    async def create(self, key: str, value: str, lease: str) -> int:
-        """Create the key if it is absent; its fencing token. Refused where somebody has it."""
+    async def create(self, key: str, value: str, lease: str) -> int | None:
+        """Create the key if it is absent; its fencing token, if the service has any. Refused where somebody has it."""
         ...
     async def holder(self, key: str) -> Place | None:
         """Who has the key, or None; a linearizable read."""
@@ -60,7 +61,7 @@ class LeaseStore(Protocol):
     async def queue(self, key: str) -> tuple[Place, ...]:
         """The keys under `key`, first come first; a linearizable read."""
         ...
-    async def gone(self, key: str, token: int) -> None:
+    async def gone(self, held: Place) -> None:
         """Return when that very holder's key has been deleted. A read, then a watch from the revision after it; a watch that
         ends is followed by another read."""
         ...

@@ -11,6 +11,8 @@ from pathlib import Path
 import msgspec
 from rich.console import Console
 
+from diarchy.clusters import virtual
+from diarchy.clusters.simulated.cluster import SimulatedCluster
 from diarchy.harness import conclude
 from diarchy.harness.run import Run, interruptible
 from diarchy.harness.scenario import dump, load
@@ -55,7 +57,11 @@ def perform(path: Path, seed: int | None, out: Path, sets: Sequence[str], *, as_
 def conduct(run: Run) -> int:
     """Run it; 0, or the status of the signal that ended it."""
     with run.live:
-        return asyncio.run(interruptible(run))
+        match run.cluster:
+            case SimulatedCluster() as cluster:
+                return virtual.run(cluster.loop, interruptible(run))
+            case _:
+                return asyncio.run(interruptible(run))
 
 
 def judge(folder: Folder, as_json: bool, keep: bool) -> tuple[int, Path | None]:

@@ -10,6 +10,7 @@ import msgspec
 
 from diarchy.checkers.assumptions import Assumptions
 from diarchy.checkers.kinds import CheckOptions
+from diarchy.clusters.simulated.options import Simulated
 from diarchy.harness.mistakes import mistakes
 from diarchy.harness.places import Document, Trail
 from diarchy.harness.scenario import Expect, Scenario, schema, world
@@ -19,6 +20,8 @@ from diarchy.nemeses.kinds import NemesisOptions
 from diarchy.nemeses.plan import World
 from diarchy.nemeses.schedule import Schedule
 from diarchy.nemeses.targets import meant
+from diarchy.workloads.lock import Lock
+from diarchy.workloads.peer_options import Peers
 
 LONGEST = Duration.parse("168h")
 WHEN = frozenset(Schedule.__struct_encode_fields__)
@@ -39,8 +42,7 @@ def problems(scenario: Scenario) -> Iterator[Problem]:
     yield from _lengths(scenario, ())
     yield from ((("cluster", key), text) for key, text in scenario.cluster.problems())
     yield from ((("workload", key), text) for key, text in scenario.workload.problems())
-    if text := scenario.cluster.lease_problem(scenario.workload.ttl):
-        yield ("workload", "ttl"), text
+    yield from _together(scenario)
     for i, nemesis in enumerate(scenario.nemeses):
         yield from ((("nemeses", i, key), text) for key, text in _nemesis(nemesis, here, scenario.cluster.supports))
     yield from _checks(scenario)
@@ -50,6 +52,25 @@ def _nemesis(nemesis: NemesisOptions, here: World, supports: Collection[type]) -
     for fault in sorted(fault.__name__.lower() for fault in nemesis.faults() - set(supports)):
         yield "kind", f"this cluster cannot do {fault}; it can do {', '.join(sorted(known.__name__.lower() for known in supports))}"
     yield from nemesis.problems(here)
+
+
+def _together(scenario: Scenario) -> Iterator[Problem]:
+    """What cluster and workload say of each other."""
+    match scenario.workload, scenario.cluster:
+        case Peers() as peers, Simulated(service=None):
+            if (quorum := peers.quorum_of(scenario.cluster.nodes)) > scenario.cluster.nodes:
+                yield ("workload",), f"{quorum} of {scenario.cluster.nodes} nodes can never agree"
+        case Peers(), Simulated():
+            yield ("cluster", "service"), "the nodes of this workload elect their leader themselves; leave the service out"
+        case Peers(), _:
+            yield ("workload", "kind"), "only a simulated cluster runs this; real servers elect by their own algorithm"
+        case Lock(), Simulated(service=None):
+            yield ("cluster",), "a service is missing: what the candidates elect their leader on, such as {kind: lease}"
+        case Lock() as lock, cluster:
+            if isinstance(cluster, Simulated) and lock.command:
+                yield ("workload", "command"), "a program of your own runs in real time; it needs a real cluster"
+            if text := cluster.lease_problem(lock.ttl):
+                yield ("workload", "ttl"), text
 
 
 def _checks(scenario: Scenario) -> Iterator[Problem]:

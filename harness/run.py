@@ -12,8 +12,10 @@ from typing import Any, NoReturn
 import msgspec
 
 from diarchy.clusters.cluster import Cluster, ClusterError
+from diarchy.clusters.simulated.cluster import SimulatedCluster
 from diarchy.harness.drive import Driver
 from diarchy.harness.observe import observe
+from diarchy.harness.rules import rules_of
 from diarchy.harness.scenario import Scenario
 from diarchy.harness.statuses import complain
 from diarchy.harness.store import CannotWrite, Folder, Lines
@@ -24,6 +26,7 @@ from diarchy.history.setup import Setup, grace_ns
 from diarchy.nemeses.plan import World
 from diarchy.reports.live import Live
 from diarchy.workloads.launch import CandidateError, Crew, ResourceError
+from diarchy.workloads.simulated import SimulatedCrew
 from diarchy.workloads.smoke import final_read, smoke
 
 INTERRUPTED = "interrupted: cleaning up (once more to stop at once)"
@@ -31,6 +34,7 @@ STOP_WITHIN_S = 3.0
 LOGS_WITHIN_S = 10.0
 ABORT_WITHIN_S = 10
 KEY = "diarchy/leader"
+Troop = Crew | SimulatedCrew
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -47,7 +51,7 @@ class Run:
         self.cluster: Cluster = scenario.cluster.build(id, seed)
         self.now = Now(self.cluster.nodes, self.candidates)
         self.accepted = _Tokens()
-        self.crew: Crew | None = None
+        self.crew: Troop | None = None
         self.begun = self.ending = self.interrupted = False
         self.problems: list[Exception] = []
         self.warnings: list[str] = []
@@ -78,10 +82,9 @@ class Run:
             self._task.cancel()
 
     async def _conduct(self, lines: Lines) -> None:
-        epoch = time.monotonic_ns()
-        recorder = Recorder(lambda: time.monotonic_ns() - epoch, lines.write)
+        recorder, crew = self._assemble(lines)
         recorder.listeners += [self.now.see, self.accepted.see, self.live.see]
-        self.crew = crew = Crew(recorder, self.folder.logs, epoch, self.fail)
+        self.crew = crew
         async with self._torn_down(crew):
             resource = await self._start(crew)
             await self._begin(crew, recorder, resource)
@@ -91,19 +94,32 @@ class Run:
                 await asyncio.sleep(self.scenario.duration.s)
                 recorder.append("harness", "ok", "deadline")
                 self.live.phase("healing")
-            await self._end(crew, recorder, resource)
+            await self._end(crew, recorder)
 
-    async def _start(self, crew: Crew) -> str:
+    def _assemble(self, lines: Lines) -> tuple[Recorder, Troop]:
+        """The clock and the candidates of the world that the cluster is in: this is where the two worlds part."""
+        match self.cluster:
+            case SimulatedCluster() as cluster:
+                recorder = Recorder(lambda: cluster.loop.now, lines.write)
+                cluster.loop.stuck = self.fail
+                self.live.by(lambda: cluster.loop.now / 1e9)
+                return recorder, SimulatedCrew(cluster, recorder, self.fail)
+            case _:
+                epoch = time.monotonic_ns()
+                recorder = Recorder(lambda: time.monotonic_ns() - epoch, lines.write)
+                return recorder, Crew(recorder, self.folder.logs, epoch, self.fail)
+
+    async def _start(self, crew: Troop) -> str:
         s = self.scenario
         self.live.phase("preparing")
         await self.cluster.prepare(self.live.phase)
         async with asyncio.TaskGroup() as group:
             group.create_task(self.cluster.start(self.live.phase))
-            group.create_task(crew.spawn(self.candidates, s.workload, s.cluster.store))
             resource = group.create_task(crew.resource(self.cluster.resource_host, self.folder.database, s.workload.fence))
+            group.create_task(crew.spawn(self.candidates, s.workload, s.cluster.store))
         return resource.result()
 
-    async def _begin(self, crew: Crew, recorder: Recorder, resource: str) -> None:
+    async def _begin(self, crew: Troop, recorder: Recorder, resource: str) -> None:
         for name, host in crew.hosts.items():
             self.cluster.adopt(name, host)
         self.live.phase("introducing the candidates")
@@ -117,27 +133,28 @@ class Run:
         for problem in crew.problems:
             recorder.append("harness", "info", "clock", error=problem)
 
-    async def _setup(self, crew: Crew) -> Setup:
-        s = self.scenario
+    async def _setup(self, crew: Troop) -> Setup:
+        s, rules = self.scenario, rules_of(self.scenario)
+
         def plain(value: object) -> Any:
             return msgspec.to_builtins(value, enc_hook=units.encode)
 
         return Setup(version=self.version, scenario=s.name, seed=self.seed, cluster=str(s.cluster.__struct_config__.tag),
-                     nodes=self.cluster.nodes, candidates=self.candidates, quorum=self.cluster.quorum, ttl=int(s.workload.ttl),
-                     fence=s.workload.fence, tokens=s.cluster.tokens, authority=s.cluster.authority, real=s.cluster.real,
-                     tolerance=crew.tolerance, grace=grace_ns(s.workload.ttl, s.cluster.real), nemeses=len(s.nemeses),
+                     nodes=self.cluster.nodes, candidates=self.candidates, quorum=rules.quorum or self.cluster.quorum, ttl=rules.ttl,
+                     fence=s.workload.fence, tokens=rules.tokens, authority=rules.authority, real=s.cluster.real,
+                     tolerance=crew.tolerance, grace=grace_ns(rules.ttl, s.cluster.real), handover=rules.handover, nemeses=len(s.nemeses),
                      checks=tuple(plain(check) for check in s.checks), expect=plain(s.expect),
                      versions=await self.cluster.versions())
 
     @asynccontextmanager
-    async def _faults_and_observers(self, crew: Crew, recorder: Recorder) -> AsyncIterator[None]:
+    async def _faults_and_observers(self, crew: Troop, recorder: Recorder) -> AsyncIterator[None]:
         """Observers, and one driver for each nemesis, beside the body. They end after it, the drivers when all faults are lifted."""
         closing, world = asyncio.Event(), World(self.cluster.nodes, self.candidates, int(self.scenario.duration))
         def claimant(name: str) -> str:
             return crew.hosts[name].claimant if name in crew.hosts else name
 
         async with asyncio.TaskGroup() as group:
-            for node in self.cluster.nodes:
+            for node in self.cluster.observed:
                 group.create_task(observe(node, self.cluster, recorder, closing))
             for number, nemesis in enumerate(self.scenario.nemeses, 1):
                 name = f"nemesis/{number}-{nemesis.__struct_config__.tag}"
@@ -149,18 +166,18 @@ class Run:
             finally:
                 closing.set()
 
-    async def _end(self, crew: Crew, recorder: Recorder, resource: str) -> None:
+    async def _end(self, crew: Troop, recorder: Recorder) -> None:
         self.live.phase("settling")
         await asyncio.sleep(self.scenario.settle.s)
         self.live.phase("stopping the candidates")
         await crew.stop(STOP_WITHIN_S)
         if (token := self.accepted.stale()) is not None:
-            await smoke(resource, recorder, token)
-        await final_read(resource, recorder)
+            await smoke(crew.writer(), recorder, token)
+        await final_read(crew.writer(), recorder)
         recorder.append("harness", "ok", "end")
 
     @asynccontextmanager
-    async def _torn_down(self, crew: Crew) -> AsyncIterator[None]:
+    async def _torn_down(self, crew: Troop) -> AsyncIterator[None]:
         try:
             yield
         finally:

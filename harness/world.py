@@ -29,6 +29,6 @@ class Now:
         return tuple(dict.fromkeys(reversed(self._office.values())))
 
     def leader_nodes(self) -> tuple[str, ...]:
-        """Nodes that said at the last question that they lead, the highest term first."""
+        """Nodes that lead by their own account, the one elected last first; then those that said so at the last question, the highest term first."""
         leading = [(term, node) for node, (leads, term) in self._observed.items() if leads]
-        return tuple(node for _, node in sorted(leading, reverse=True))
+        return tuple(name for name in self.leaders() if name in self.nodes) + tuple(node for _, node in sorted(leading, reverse=True))

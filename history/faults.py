@@ -45,10 +45,18 @@ class Kill(msgspec.Struct, frozen=True, tag="kill", tag_field="kind"):
     host: str
 
 
-Fault = Cut | Slow | Stall | Reset | Pause | Kill
+class Skew(msgspec.Struct, frozen=True, tag="skew", tag_field="kind"):
+    """The host's wall clock jumps by `offset` ns, and both its clocks run by the share `drift` too fast. Lifted by undoing both."""
 
-APPLIED = {Cut: "cut", Slow: "slow", Stall: "stall", Reset: "reset", Pause: "pause", Kill: "kill"}
-LIFTED = {Cut: "heal", Slow: "heal", Stall: "heal", Reset: "heal", Pause: "resume", Kill: "start"}
+    host: str
+    offset: int = 0
+    drift: float = 0.0
+
+
+Fault = Cut | Slow | Stall | Reset | Pause | Kill | Skew
+
+APPLIED = {Cut: "cut", Slow: "slow", Stall: "stall", Reset: "reset", Pause: "pause", Kill: "kill", Skew: "skew"}
+LIFTED = {Cut: "heal", Slow: "heal", Stall: "heal", Reset: "heal", Pause: "resume", Kill: "start", Skew: "unskew"}
 
 
 class Realised(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -65,6 +73,8 @@ class Realised(msgspec.Struct, frozen=True, omit_defaults=True):
     jitter: int = 0
     bandwidth: int = 0
     how: str = ""
+    offset: int = 0
+    drift: float = 0.0
     pids: tuple[int, ...] = ()
     bit: bool = True
     evidence: str = ""
@@ -76,6 +86,8 @@ def asked(fault: Fault) -> Realised:
     match fault:
         case Pause(host) | Kill(host):
             return Realised(host=host)
+        case Skew(host, offset, drift):
+            return Realised(host=host, offset=offset, drift=drift)
         case Slow(links, latency, jitter, bandwidth):
             return Realised(links=links, latency=latency, jitter=jitter, bandwidth=bandwidth)
         case Cut(links, how):

@@ -6,9 +6,9 @@ import msgspec
 from diarchy.history.columns import NONE, History
 from diarchy.history.faults import Link, Realised
 
-APPLY = ("pause", "kill", "cut", "slow", "stall", "reset")
-LIFT = ("resume", "start", "heal")
-UNDOES = {"resume": ("pause",), "start": ("kill",), "heal": ("cut", "slow", "stall", "reset")}
+APPLY = ("pause", "kill", "cut", "slow", "stall", "reset", "skew")
+LIFT = ("resume", "start", "heal", "unskew")
+UNDOES = {"resume": ("pause",), "start": ("kill",), "heal": ("cut", "slow", "stall", "reset"), "unskew": ("skew",)}
 
 
 class Injected(msgspec.Struct, frozen=True):

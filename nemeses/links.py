@@ -61,7 +61,7 @@ def _apart(target: str, peer: str, world: World) -> str | None:
             return _same(target, peer, world)
         case ("candidate", "candidate"):
             return "candidates have no links to each other; they have links to the nodes and to the resource"
-        case ("node", "resource") | ("resource", "node"):
+        case ("node", "resource") | ("resource", "node") if world.candidates:
             return "the resource has links to the candidates only" + ("; give `candidates`" if peer == "nodes" else "")
         case ("resource", "resource"):
             return "both ends are the resource"

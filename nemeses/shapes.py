@@ -14,13 +14,16 @@ Direction = Literal["both", "in", "out"]
 
 
 def mesh(nodes: Collection[str], candidates: Collection[str], resource: str) -> nx.DiGraph[str]:
-    """Every link that there is: between any two nodes, and from each candidate to each node and to the resource, both ways."""
+    """Every link that there is: between any two nodes, and from each candidate to each node and to the resource, both ways.
+    Without candidates the nodes themselves have links to the resource."""
     graph: nx.DiGraph[str] = nx.DiGraph()
     graph.add_nodes_from((*nodes, *candidates, resource))
     graph.add_edges_from(permutations(nodes, 2))
     for candidate in candidates:
         for end in (*nodes, resource):
             graph.add_edges_from(((candidate, end), (end, candidate)))
+    if not candidates:
+        graph.add_edges_from(link for node in nodes for link in ((node, resource), (resource, node)))
     return graph
 
 

@@ -94,9 +94,11 @@ def mistake(target: str, world: World) -> str | None:
         return None
     if one := re.fullmatch(r"([nc])\d+", target):
         known, what = (world.nodes, "nodes") if one[1] == "n" else (world.candidates, "candidates")
-        return f"there is no {target}; the {what} are {known[0]} to {known[-1]}"
+        return f"there is no {target}; " + (f"the {what} are {known[0]} to {known[-1]}" if known else f"there are no {what}")
     if target not in NAMED:
         return f"unknown target {target!r}" + meant(target, (*NAMED, *world.nodes, *world.candidates))
+    if not world.candidates and NAMED[target].hosts == "candidate":
+        return "there are no candidates here: the nodes elect a leader among themselves"
     if len(world.nodes) < 2 and target in ("follower", "followers"):
         return "one node alone has no followers"
     if len(world.nodes) < 3 and target == "minority":

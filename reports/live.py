@@ -17,7 +17,7 @@ from diarchy.reports import words
 REFRESHES_PER_S = 2
 LATELY = 4
 RUNNING = "running"
-LIFTS = ("heal", "resume", "start")
+LIFTS = ("heal", "resume", "start", "unskew")
 
 
 class Live:
@@ -38,6 +38,11 @@ class Live:
         self._panel: Panel | None = None
         if console is not None and console.is_terminal and not console.is_dumb_terminal:
             self._panel = Panel(get_renderable=self.draw, console=console, refresh_per_second=REFRESHES_PER_S, transient=True)
+
+    def by(self, clock: Callable[[], float]) -> None:
+        """Count the time by another clock from now on, in s."""
+        self._clock = clock
+        self._since = self._began = clock()
 
     def __enter__(self) -> "Live":
         self._since = self._began = self._clock()

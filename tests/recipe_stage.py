@@ -101,8 +101,8 @@ class MemoryStore:
         places = (Place(own, value, token) for own, (value, _, token) in m.keys.items() if own.startswith(f"{key}/"))
         return tuple(sorted(places, key=lambda place: place.token))
 
-    async def gone(self, key: str, token: int) -> None:
-        while (held := await self.holder(key)) is not None and held.token == token:
+    async def gone(self, held: Place) -> None:
+        while (found := await self.holder(held.key)) is not None and found.token == held.token:
             try:
                 async with asyncio.timeout(0.02):
                     await self._memory.changed.wait()

@@ -10,6 +10,7 @@ from diarchy.workloads.child import CandidateError, Child, Guard, module
 from diarchy.workloads.hosts import Candidate, Place, Resource, ResourceError
 from diarchy.workloads.lock import Lock
 from diarchy.workloads.protocol import Init, Serve
+from diarchy.workloads.writer import HttpWriter, Probe
 
 __all__ = ["CandidateError", "Crew", "ResourceError"]
 
@@ -63,6 +64,11 @@ class Crew:
         results = await _all([candidate.introduce(introduction(candidate.name)) for candidate in self._candidates])
         self.tolerance = max([TOLERANCE, *(trip for trip, _ in results)])
         self.problems += [problem for _, problems in results for problem in problems]
+
+    def writer(self) -> Probe:
+        """The harness's own way to the resource."""
+        assert self._resource is not None
+        return HttpWriter(self._resource.address)
 
     def go(self) -> None:
         """All begin to campaign; from now on the history hears them."""

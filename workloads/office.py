@@ -44,7 +44,7 @@ class Office:
     before the op is said, and again when the request leaves.
     """
 
-    def __init__(self, means: Means, tenure: str, token: int, lease: str, acquired: Outcome) -> None:
+    def __init__(self, means: Means, tenure: str, token: int | None, lease: str, acquired: Outcome) -> None:
         self.means, self.tenure, self.token, self.lease = means, tenure, token, lease
         self.open, self.lost = True, False
         self.until = acquired.until or 0
@@ -102,7 +102,7 @@ class Office:
                 unless=self._over, tenure=self.tenure, token=self.token, id=id, value=number)
             if outcome is None:
                 return
-            if isinstance(outcome.error, Fenced) and self.limit is not None and outcome.error.fence > self.token:
+            if isinstance(outcome.error, Fenced) and self.limit is not None and outcome.error.fence > (self.token or 0):
                 return self.leave(f"the fence is at {outcome.error.fence}: somebody else leads")
             due = max(due + max(m.options.write_every, SOONEST), m.session.now())
             await self._nap(due - m.session.now())

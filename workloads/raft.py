@@ -57,7 +57,7 @@ class Raft(Peers, frozen=True, tag="raft", tag_field="kind", forbid_unknown_fiel
         """The TTL of a leader's lease, ns; 0 without."""
         return self.election if self.lease else 0
 
-    def quorum(self, nodes: int) -> int:
+    def quorum_of(self, nodes: int) -> int:
         """How many nodes must reach each other for an election."""
         return majority(nodes)
 
@@ -254,15 +254,15 @@ class RaftNode:
         return self._beats
 
     def _lease_beat(self, now: int) -> Effects:
-        if now >= self._limit:
-            return self._follow(now, self.term, None, "the lease may end soon")
         self._beat_at = now + self.options.heartbeat
         self.due = min(self._beat_at, self._limit)
-        beat = Broadcast(Heartbeat(self.term, now))
-        return (*((Renewing(),) if self._in_office else ()), beat, *self._on_lease(now, self.name, now))
+        renewing = (Renewing(),) if self._in_office else ()
+        return (*renewing, Broadcast(Heartbeat(self.term, now)), *self._on_lease(now, self.name, now))
 
     def _on_lease(self, now: int, sender: str, sent: int) -> Effects:
         """The lease lasts from the latest heartbeat that a majority has answered: none of them votes for so long after it."""
+        if now >= self._limit:
+            return self._follow(now, self.term, None, "the lease may end soon")
         self._acked[sender] = max(sent, self._acked[sender])
         if (latest := self._latest()) <= self._basis:
             return ()

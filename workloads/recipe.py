@@ -153,7 +153,7 @@ class Recipe:
         tenure = self._session.tenure()
         outcome = await self._call("acquire", work, tenure=tenure)
         if outcome.type == "ok":
-            return outcome, Office(self.means, tenure, outcome.answer.token or 0, lease, outcome)
+            return outcome, Office(self.means, tenure, outcome.answer.token, lease, outcome)
         if outcome.type == "info" or isinstance(outcome.error, Unreachable):
             self._store.rotate()
         if outcome.type == "info":
@@ -186,7 +186,7 @@ class Recipe:
 
     async def _gone(self, held: Place) -> bool:
         """Wait until the holder's key is gone: True. False when it is time to look again, because events can be missed."""
-        waits = [asyncio.ensure_future(self._store.gone(held.key, held.token)), asyncio.ensure_future(self._stopping.wait())]
+        waits = [asyncio.ensure_future(self._store.gone(held)), asyncio.ensure_future(self._stopping.wait())]
         try:
             await asyncio.wait(waits, timeout=self._options.ttl / 3e9, return_when=asyncio.FIRST_COMPLETED)
             if not waits[0].done():

@@ -4,15 +4,15 @@ import asyncio
 import msgspec
 
 from diarchy.history.op import Recorder
-from diarchy.workloads.writer import Fenced, HttpWriter
+from diarchy.workloads.writer import Fenced, Probe
 
 TIMEOUT_S = 2.0
 
 
-async def smoke(resource: str, recorder: Recorder, token: int) -> None:
+async def smoke(writer: Probe, recorder: Recorder, token: int) -> None:
     """Process `smoke` writes with a token that is known to be stale: `ok` if the resource took it, `fail` if its fence refused
     it. All else is `info`: a resource that cannot be reached proves nothing about its fence."""
-    writer, id = HttpWriter(resource), f"smoke-{recorder.count}"
+    id = f"smoke-{recorder.count}"
     recorder.append("smoke", "invoke", "write", id=id, token=token, value="stale")
     try:
         async with asyncio.timeout(TIMEOUT_S):
@@ -27,9 +27,8 @@ async def smoke(resource: str, recorder: Recorder, token: int) -> None:
         writer.close()
 
 
-async def final_read(resource: str, recorder: Recorder) -> None:
+async def final_read(writer: Probe, recorder: Recorder) -> None:
     """Process `harness` reads the resource's order, fence, boot and value; `info` if it does not answer."""
-    writer = HttpWriter(resource)
     recorder.append("harness", "invoke", "read")
     try:
         async with asyncio.timeout(TIMEOUT_S):

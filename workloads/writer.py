@@ -30,6 +30,14 @@ class Writer(Protocol):
     def close(self) -> None: ...
 
 
+class Probe(Protocol):
+    """The harness's own way to the resource, once everybody else has ended."""
+
+    async def write(self, id: str, token: int | None, value: Any) -> Answer: ...
+    async def state(self) -> "State": ...
+    def close(self) -> None: ...
+
+
 class State(msgspec.Struct, frozen=True):
     """What the resource says of itself: last order, fence, boot, last value."""
 

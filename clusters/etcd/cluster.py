@@ -34,6 +34,10 @@ class EtcdCluster:
         self._session: aiohttp.ClientSession | None = None
 
     @property
+    def observed(self) -> tuple[str, ...]:
+        return self.nodes
+
+    @property
     def resource_host(self) -> str:
         """This host's own address on the run's network."""
         return self._deployment.network.gateway

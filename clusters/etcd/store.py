@@ -130,13 +130,13 @@ class EtcdStore:
             "key": _base64(f"{key}/"), "range_end": _base64(f"{key}0"), "sort_order": "ASCEND", "sort_target": "CREATE"}, _Range)
         return tuple(_place(kv) for kv in found.kvs)
 
-    async def gone(self, key: str, token: int) -> None:
+    async def gone(self, held: Place) -> None:
         while True:
-            held, revision = await self._holder(key)
-            if held is None or held.token != token:
+            found, revision = await self._holder(held.key)
+            if found is None or found.token != held.token:
                 return
             try:
-                if await self._deleted(key, revision + 1):
+                if await self._deleted(held.key, revision + 1):
                     return
             except (OSError, EOFError, BadResponse, msgspec.DecodeError):
                 pass

@@ -10,7 +10,7 @@ import pytest
 from etcd_server import etcd_server
 
 from diarchy.clusters.etcd.store import EtcdError, EtcdStore
-from diarchy.clusters.stores import Lost, Refused, Unreachable
+from diarchy.clusters.stores import Lost, Place, Refused, Unreachable
 
 pytestmark = pytest.mark.docker
 S = 10**9
@@ -107,7 +107,7 @@ def test_an_expired_lease_takes_its_key_along_and_the_watch_tells(address: str) 
         grant = await store.grant(S)
         token = await store.create(key, "c1", grant.lease)
         began = time.monotonic()
-        await store.gone(key, token)
+        await store.gone(Place(key, "", token))
         assert 0.9 < time.monotonic() - began < 4
         assert await store.holder(key) is None
 
@@ -116,13 +116,13 @@ def test_an_expired_lease_takes_its_key_along_and_the_watch_tells(address: str) 
 
 def test_gone_tells_at_once_of_what_is_gone_already(address: str) -> None:
     async def scene(store: EtcdStore, key: str) -> None:
-        await store.gone(key, 1)
+        await store.gone(Place(key, "", 1))
         first = await store.grant(5 * S)
         token = await store.create(key, "c1", first.lease)
         await store.revoke(first.lease)
         second = await store.grant(5 * S)
         await store.create(key, "c2", second.lease)
-        await store.gone(key, token)
+        await store.gone(Place(key, "", token))
         await store.revoke(second.lease)
 
     play(address, scene)
@@ -134,7 +134,7 @@ def test_no_deletion_falls_between_the_read_and_the_watch(address: str) -> None:
         for i in range(30):
             grant = await store.grant(60 * S)
             token = await store.create(key, "c1", grant.lease)
-            waiting = asyncio.create_task(store.gone(key, token))
+            waiting = asyncio.create_task(store.gone(Place(key, "", token)))
             await asyncio.sleep(i * 0.0002)
             await store.revoke(grant.lease)
             await asyncio.wait_for(waiting, 2)
@@ -177,7 +177,7 @@ def test_a_dropped_watch_falls_back_to_reading(address: str) -> None:
             store = EtcdStore({"n1": f"127.0.0.1:{server.sockets[0].getsockname()[1]}"})
             grant = await direct.grant(60 * S)
             token = await direct.create(key, "c1", grant.lease)
-            waiting = asyncio.create_task(store.gone(key, token))
+            waiting = asyncio.create_task(store.gone(Place(key, "", token)))
             for watches in (1, 2):
                 while cutter.asked.count(b"/v3/watch") < watches:
                     await asyncio.sleep(0.005)
@@ -201,7 +201,7 @@ def test_the_queue_is_in_the_order_of_arrival_and_its_own(address: str) -> None:
         assert [place.token for place in places] == sorted(place.token for place in places)
         with pytest.raises(Refused):
             await store.enqueue(key, "twice", grants[0].lease)
-        waiting = asyncio.create_task(store.gone(places[0].key, places[0].token))
+        waiting = asyncio.create_task(store.gone(places[0]))
         await store.revoke(grants[2].lease)
         await asyncio.wait_for(waiting, 2)
         assert await store.queue(key) == tuple(places[1:])

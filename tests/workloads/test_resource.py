@@ -185,7 +185,7 @@ def test_what_it_took_and_could_not_say_is_said_after_the_restart(tmp_path: Path
         assert (stage.recorded()[0].id, stage.recorded()[0].order, stage.recorded()[0].epoch) == ("w1", 1, 2)
         await host.kill()
         await host.start()
-        await smoke(address, stage.recorder, 4)
+        await smoke(HttpWriter(address), stage.recorder, 4)
         await stage.until(lambda: len(stage.recorded()) == 2)
         assert [op.id for op in stage.recorded()].count("w1") == 1
 
@@ -239,8 +239,8 @@ def test_the_smoke_alarm(tmp_path: Path, fence: bool, type: str) -> None:
         writer = HttpWriter(address)
         await writer.write("w1", 5, "a")
         writer.close()
-        await smoke(address, stage.recorder, 4)
-        await final_read(address, stage.recorder)
+        await smoke(HttpWriter(address), stage.recorder, 4)
+        await final_read(HttpWriter(address), stage.recorder)
         invoke, end = [op for op in stage.ops if op.process == "smoke"]
         assert (invoke.type, end.type, end.of, end.token) == ("invoke", type, invoke.index, 4)
         read = next(op for op in stage.ops if op.f == "read" and op.type == "ok")
@@ -253,10 +253,10 @@ def test_the_smoke_alarm_without_a_resource_proves_nothing(tmp_path: Path) -> No
     async def scene(stage: Scene, address: str) -> None:
         paused = await stage.crew.hosts["resource"].pause()
         assert paused.bit, paused
-        await smoke(address, stage.recorder, 4)
+        await smoke(HttpWriter(address), stage.recorder, 4)
         assert stage.ops[-1].type == "info"
         await stage.crew.hosts["resource"].kill()
-        await smoke(address, stage.recorder, 4)
+        await smoke(HttpWriter(address), stage.recorder, 4)
         assert stage.ops[-1].type == "info"
         assert "refused" in (stage.ops[-1].error or "").lower()
 

@@ -1,0 +1,1 @@
+"""The embedded cluster: hosts, links and election services in virtual time."""

@@ -1,0 +1,27 @@
+"""What bounds a claim to lead in a scenario: the lease of an election service, or what the algorithm on the nodes says."""
+from typing import Literal
+
+import msgspec
+
+from diarchy.clusters.simulated.options import Simulated
+from diarchy.harness.scenario import Scenario
+from diarchy.workloads.peer_options import Peers
+
+
+class Rules(msgspec.Struct, frozen=True):
+    """Goes into the set-up. Times in ns; `quorum` 0 where the cluster says it, `handover` None where the default will do."""
+
+    authority: Literal["lease", "term", "none"]
+    tokens: bool
+    ttl: int
+    quorum: int = 0
+    handover: int | None = None
+
+
+def rules_of(scenario: Scenario) -> Rules:
+    """Two leaders without lease or term are told from a hand-over by the time that two of the slowest messages take."""
+    match scenario.workload, scenario.cluster:
+        case Peers() as peers, Simulated(nodes=nodes, network=network):
+            return Rules(peers.authority, peers.tokens, int(peers.lease_ns), peers.quorum_of(nodes), int(2 * network.slowest))
+        case workload, cluster:
+            return Rules(cluster.authority, cluster.tokens, int(workload.ttl))

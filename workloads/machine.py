@@ -10,9 +10,9 @@ LONG_AGO = -FOREVER
 """What has never happened, ns."""
 
 
-def margin(ttl: int) -> int:
-    """How long before its lease ends a leader leaves, ns: so far may its clock and a voter's drift apart in a TTL."""
-    return ttl // 10
+def worth(ttl: int) -> int:
+    """How much of a lease of its peers a holder may count on by its own clock, ns: theirs may be faster by 10 %."""
+    return ttl - ttl // 10
 
 
 class Send(msgspec.Struct, frozen=True, gc=False):
@@ -35,7 +35,8 @@ class Campaign(msgspec.Struct, frozen=True):
 
 
 class Elected(msgspec.Struct, frozen=True):
-    """The attempt has won: in office from now on. `sent` and `ttl` (ns, by its own clock) where it holds a lease of its peers."""
+    """The attempt has won: in office from now on. `sent` and `ttl` (ns, by its own clock) where it holds a lease of its peers:
+    what that is worth to it, and it leaves by then."""
 
     term: int | None = None
     token: int | None = None
@@ -81,9 +82,10 @@ class Machine(Protocol):
     """
 
     due: int
-    hard: Any
     leader: str | None
 
+    @property
+    def hard(self) -> Any: ...
     def start(self, now: int) -> Effects: ...
     def on_message(self, now: int, sender: str, message: Any) -> Effects: ...
     def on_timer(self, now: int) -> Effects: ...

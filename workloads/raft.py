@@ -22,7 +22,7 @@ from diarchy.workloads.machine import (
     Renewing,
     Send,
     StepDown,
-    margin,
+    worth,
 )
 from diarchy.workloads.peer_options import Peers, majority
 
@@ -65,7 +65,7 @@ class Raft(Peers, frozen=True, tag="raft", tag_field="kind", forbid_unknown_fiel
         """Options that cannot all be meant: pairs of an option and what is wrong with it."""
         yield from super().problems()
         yield from self.stand_still("heartbeat", "election")
-        if self.heartbeat >= self.election - margin(self.lease_ns):
+        if self.heartbeat >= (worth(self.election) if self.lease else self.election):
             yield "heartbeat", f"{self.heartbeat} is too long for an election time-out of {self.election}: no leader would stay"
         if self.lease and not self.check_quorum:
             yield "lease", "needs check_quorum: voters who do not ignore campaigns promise nothing"
@@ -119,13 +119,13 @@ class RaftNode:
 
     __slots__ = (
         "_acked", "_basis", "_beat_at", "_beats", "_dice", "_heard", "_in_office", "_limit", "_peers", "_quorum", "_reply", "_timeout",
-        "_votes", "due", "hard", "leader", "name", "options", "role", "term", "vote",
+        "_votes", "_worth", "due", "hard", "leader", "name", "options", "role", "term", "vote",
     )
 
     def __init__(self, options: Raft, name: str, peers: tuple[str, ...], dice: random.Random, hard: Hard | None) -> None:
         self.options, self.name, self._dice = options, name, dice
         self._peers, self._quorum = peers, majority(len(peers))
-        self.hard = hard
+        self.hard, self._worth = hard, worth(options.election)
         self.term, self.vote = (hard.term, hard.vote) if hard else (0, None)
         self.role: str = FOLLOWER
         self.leader: str | None = None
@@ -239,7 +239,7 @@ class RaftNode:
         self.role, self.leader = LEADER, self.name
         if self.options.lease:
             self._acked, self._basis = dict.fromkeys(self._peers, LONG_AGO), LONG_AGO
-            self._beat_at, self._limit = now, now + self.options.election - margin(self.options.election)
+            self._beat_at, self._limit = now, now + self._worth
             return self._lease_beat(now)
         self._acked, self._beats, self._in_office = dict.fromkeys(self._peers, now), (Broadcast(Heartbeat(self.term)),), True
         return (Elected(self.term, token=self.term), *self._beat(now))
@@ -266,12 +266,12 @@ class RaftNode:
         self._acked[sender] = max(sent, self._acked[sender])
         if (latest := self._latest()) <= self._basis:
             return ()
-        self._basis, self._limit = latest, latest + self.options.election - margin(self.options.election)
+        self._basis, self._limit = latest, latest + self._worth
         self.due = min(self._beat_at, self._limit)
         if self._in_office:
-            return (Renewed(latest, self.options.election),)
+            return (Renewed(latest, self._worth),)
         self._in_office = True
-        return (Elected(self.term, self.term, latest, self.options.election),)
+        return (Elected(self.term, self.term, latest, self._worth),)
 
     def _latest(self) -> int:
         """When a majority, itself included, had last been heard; with a lease, when the heartbeats left that they had last answered."""

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
 import msgspec
+import numpy as np
 
 from diarchy.checkers.landed import accepted, records, refused
 from diarchy.checkers.proofs import seconds
@@ -71,16 +72,15 @@ def _reused(stays: Sequence[Tenure]) -> Iterator[Finding]:
 
 def _stale(history: History) -> Iterator[Finding]:
     """In the resource's order of acceptance, tokens never fall. One finding for each stale token."""
-    highest: int | None = None
+    rows = accepted(history)
+    rows = rows[history.token[rows] != NONE]
+    fell = history.token[rows] < np.maximum.accumulate(history.token[rows])
+    rightful = np.flatnonzero(~fell)
     late: dict[int, tuple[int, int]] = {}
     count: dict[int, int] = {}
-    for row in map(int, accepted(history)):
-        token = history.get("token", row)
-        if token is None:
-            continue
-        if highest is None or token >= history.token[highest]:
-            highest = row
-            continue
+    for place in np.flatnonzero(fell):
+        row, highest = int(rows[place]), int(rows[rightful[np.searchsorted(rightful, place) - 1]])
+        token = int(history.token[row])
         late.setdefault(token, (row, highest))
         count[token] = count.get(token, 0) + 1
     for token, (row, before) in late.items():
@@ -94,41 +94,37 @@ def _fence_lost(history: History) -> Iterator[Finding]:
     """The fence never falls, above all not over a restart of the resource."""
     if not history.setup.fence:
         return
-    highest: int | None = None
-    rows = [row for row in map(int, records(history)) if history.fence[row] != NONE]
-    for row in sorted(rows, key=lambda row: (history.epoch[row], history.order[row] if history.order[row] != NONE else -1, row)):
-        if highest is not None and history.fence[row] < history.fence[highest] and (
-                history.epoch[row] > history.epoch[highest] or NONE not in (history.order[row], history.order[highest])):
-            restart = "over its restart" if history.epoch[row] > history.epoch[highest] else "without a restart"
-            yield Finding("fence-lost", (
-                f"The resource's fence fell {restart} from {history.fence[highest]} (op {highest}) to {history.fence[row]} (op {row}): "
-                "stale tokens pass again. It must be on disk before a write is acknowledged."),
-                None, (), int(history.time[highest]), int(history.time[row]), (highest, row), True)
-            return
-        if highest is None or history.fence[row] > history.fence[highest]:
-            highest = row
+    rows = records(history)
+    rows = rows[history.fence[rows] != NONE]
+    order, epoch = np.where(history.order == NONE, -1, history.order), history.epoch
+    rows = rows[np.lexsort((rows, order[rows], epoch[rows]))]
+    fence = history.fence[rows]
+    rose = np.concatenate((fence[:1] > NONE, fence[1:] > np.maximum.accumulate(fence)[:-1]))
+    highest = rows[np.maximum.accumulate(np.where(rose, np.arange(len(rows)), 0))]
+    ordered = (history.order[rows] != NONE) & (history.order[highest] != NONE)
+    lost = np.flatnonzero((fence < history.fence[highest]) & ((epoch[rows] > epoch[highest]) | ordered))
+    if len(lost):
+        before, row = int(highest[lost[0]]), int(rows[lost[0]])
+        restart = "over its restart" if epoch[row] > epoch[before] else "without a restart"
+        yield Finding("fence-lost", (
+            f"The resource's fence fell {restart} from {history.fence[before]} (op {before}) to {history.fence[row]} (op {row}): "
+            "stale tokens pass again. It must be on disk before a write is acknowledged."),
+            None, (), int(history.time[before]), int(history.time[row]), (before, row), True)
 
 
 def _turned_away(history: History, stays: Sequence[Tenure]) -> tuple[list[int], list[int]]:
     """The refused writes: those with a stale token, and those of the highest token (by the fence, where the record has it, else by
     what had been granted and accepted)."""
-    highest: int | None = None
-    stale: list[int] = []
-    rightful: list[int] = []
-    granted = iter(sorted((stay.acquired, stay.token or 0) for stay in stays))
-    grant = next(granted, None)
-    for row in map(int, records(history)):
-        token, fence = history.get("token", row), history.get("fence", row)
-        while grant is not None and grant[0] <= history.time[row]:
-            highest, grant = max(grant[1], grant[1] if highest is None else highest), next(granted, None)
-        if token is None:
-            continue
-        if history.type[row] == "ok":
-            highest = token if highest is None else max(highest, token)
-        elif history.type[row] == "fail":
-            bound = highest if fence is None else fence
-            (stale if bound is not None and token < bound else rightful).append(row)
-    return stale, rightful
+    rows = records(history)
+    taken = np.where(history.type.is_("ok")[rows], history.token[rows], NONE)
+    granted = sorted((stay.acquired, stay.token or 0) for stay in stays)
+    tokens = np.maximum.accumulate(np.array([NONE, *(token for _, token in granted)], dtype=np.int64))
+    before = tokens[np.searchsorted(np.array([time for time, _ in granted], dtype=np.int64), history.time[rows], side="right")]
+    highest = np.maximum(before, np.maximum.accumulate(taken))
+    bound = np.where(history.fence[rows] == NONE, highest, history.fence[rows])
+    turned = history.type.is_("fail")[rows] & (history.token[rows] != NONE)
+    stale = history.token[rows] < bound
+    return rows[turned & stale].tolist(), rows[turned & ~stale].tolist()
 
 
 def _refused_highest(history: History, found: Sequence[int]) -> Iterator[Finding]:

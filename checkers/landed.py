@@ -1,5 +1,6 @@
 """What became of each tenure's writes, by the records of the resource."""
 from collections.abc import Sequence
+from functools import lru_cache
 
 import msgspec
 import numpy as np
@@ -26,14 +27,15 @@ class Holding(msgspec.Struct, frozen=True):
     last_order: int | None
 
 
+@lru_cache(maxsize=1)
 def records(history: History) -> Ints:
     """The resource's records of writes, those of the smoke alarm left out, in the order of time."""
     mask = history.process.is_("resource") & history.f.is_("write")
-    smoke = np.unique(history.id.codes[history.process.is_("smoke")])
-    mask &= ~np.isin(history.id.codes, smoke[smoke >= 0])
-    return history.by_time[mask[history.by_time]]
+    smoke = history.id.codes[history.process.is_("smoke")]
+    return history.rows(mask & ~history.id.among(smoke[smoke >= 0]))
 
 
+@lru_cache(maxsize=1)
 def accepted(history: History) -> Ints:
     """The records of the writes that the resource took, by its own `order`."""
     rows = records(history)

@@ -48,7 +48,8 @@ def _replays(history: History) -> list[tuple[int, str, int]]:
     tokens = history.token[taken]
     highest = int(tokens.max()) if len(tokens) else NONE
     rows = np.flatnonzero(history.process.is_("smoke") & history.f.is_("write"))
-    recorded = {history.id[row]: row for row in map(int, np.flatnonzero(history.process.is_("resource") & history.f.is_("write")))}
+    records = history.process.is_("resource") & history.f.is_("write") & history.id.among(history.id.codes[rows])
+    recorded = {history.id[row]: row for row in np.flatnonzero(records).tolist()}
     found: list[tuple[int, str, int]] = []
     open_: int | None = None
     for row in map(int, rows):

@@ -44,13 +44,14 @@ class Names:
 
     def is_(self, *names: str) -> Mask:
         """True for the rows that hold one of the names."""
-        return self._among([self._code[name] for name in names if name in self._code])
+        return self.among([self._code[name] for name in names if name in self._code])
 
-    def like(self, prefix: str) -> Mask:
-        """True for the rows whose name starts with the prefix."""
-        return self._among([code for code, name in enumerate(self.table) if name.startswith(prefix)])
+    def like(self, *prefixes: str) -> Mask:
+        """True for the rows whose name starts with one of the prefixes."""
+        return self.among([code for code, name in enumerate(self.table) if name.startswith(prefixes)])
 
-    def _among(self, codes: list[int]) -> Mask:
+    def among(self, codes: Sequence[int] | Codes) -> Mask:
+        """True for the rows that hold one of the codes."""
         if len(codes) == 1:
             return np.equal(self.codes, codes[0])
         member = np.zeros(len(self.table) + 1, dtype=np.bool_)  # the last entry is that of code -1, absent
@@ -229,12 +230,18 @@ class History:
     def __len__(self) -> int:
         return len(self.time)
 
+    def rows(self, mask: Mask) -> Ints:
+        """The rows for which the mask is True, in the order of (time, index)."""
+        rows = np.flatnonzero(mask)
+        return rows[np.argsort(self.time[rows], kind="stable")]
+
     def where(self, *f: str, type: Type | None = None) -> list[int]:
         """Indices of the ops with one of these `f` (and this type), in the order of time."""
         mask = self.f.is_(*f)
         if type is not None:
             mask &= self.type.is_(type)
-        return [int(i) for i in self.by_time[mask[self.by_time]]]
+        found: list[int] = self.rows(mask).tolist()
+        return found
 
     def get(self, column: str, index: int) -> int | None:
         """One number of a column, None where absent."""

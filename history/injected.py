@@ -1,9 +1,11 @@
 """The faults of a run, each from its injection to its lifting, as the nemeses recorded them. Times in ns."""
 from collections.abc import Callable
+from functools import cache, lru_cache, partial
 
 import msgspec
+import numpy as np
 
-from diarchy.history.columns import NONE, History
+from diarchy.history.columns import NONE, History, Ints
 from diarchy.history.faults import Link, Realised
 
 APPLY = ("pause", "kill", "cut", "slow", "stall", "reset", "skew")
@@ -75,6 +77,11 @@ class _Act(msgspec.Struct):
 
 def injected(history: History) -> list[Injected]:
     """All faults that were asked for, in the order of their `invoke`. Never raises: what cannot be read is left out."""
+    return list(_all(history))
+
+
+@lru_cache(maxsize=1)
+def _all(history: History) -> tuple[Injected, ...]:
     applied: list[_Act] = []
     for act in _acts(history):
         if act.f in APPLY:
@@ -85,7 +92,8 @@ def injected(history: History) -> list[Injected]:
                 if act.worked and fault.healed is None:
                     fault.healed = act
     end, time = history.end, history.time
-    return [_injected(fault, history, lambda row: end if row is None else int(time[row])) for fault in applied]
+    spoken = cache(partial(_spoken, history))
+    return tuple(_injected(fault, history, lambda row: end if row is None else int(time[row]), spoken) for fault in applied)
 
 
 def acted(history: History) -> list[tuple[int, int | None]]:
@@ -93,12 +101,12 @@ def acted(history: History) -> list[tuple[int, int | None]]:
     return [(act.op, act.done) for act in _acts(history)]
 
 
-def _injected(fault: _Act, history: History, at: Callable[[int | None], int]) -> Injected:
+def _injected(fault: _Act, history: History, at: Callable[[int | None], int], spoken: Callable[[str], Ints]) -> Injected:
     took = at(fault.done)
     end = at(fault.healed.done if fault.healed is not None else None)
     doubted = at(fault.lift.done) if fault.lift is not None and fault.healed is None else None
     return Injected(op=fault.op, done=fault.done, f=fault.f, process=fault.process,
-                    host=_claimant(fault.host, fault.op, history) if fault.host is not None else None, links=fault.links,
+                    host=_claimant(fault.host, fault.op, history, spoken) if fault.host is not None else None, links=fault.links,
                     start=int(history.time[fault.op]), took=took, end=end if fault.bit else took, bit=fault.bit, verified=fault.worked,
                     lift=None if fault.lift is None else fault.lift.op,
                     healed=None if fault.healed is None else fault.healed.done, doubted=doubted)
@@ -149,14 +157,17 @@ def name(host: str) -> str:
     return host.partition("#")[0]
 
 
-def _claimant(host: str, op: int, history: History) -> str:
+def _spoken(history: History, host: str) -> Ints:
+    """The ops of all claimants of a candidate, in the order of time."""
+    return history.rows(history.claimant.like(host + "#"))
+
+
+def _claimant(host: str, op: int, history: History, spoken: Callable[[str], Ints]) -> str:
     """The claimant that a bare candidate name meant when the fault was injected: the newest that had spoken by then."""
     if "#" in host or host not in history.setup.candidates:
         return host
-    table = history.claimant
-    rows = table.like(host + "#").nonzero()[0]
-    before = rows[history.time[rows] <= history.time[op]]
+    rows = spoken(host)
     if not len(rows):
         return host
-    row = max(before, key=lambda r: (history.time[r], r)) if len(before) else min(rows, key=lambda r: (history.time[r], r))
-    return table[int(row)] or host
+    before = int(np.searchsorted(history.time[rows], history.time[op], side="right"))
+    return history.claimant[int(rows[max(0, before - 1)])] or host

@@ -1,5 +1,4 @@
 """When each claimant was alive, awake and heard of. Times in ns."""
-from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import NamedTuple
@@ -7,7 +6,7 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
-from diarchy.history.columns import History
+from diarchy.history.columns import History, Ints, Mask
 from diarchy.history.injected import Injected, injected
 from diarchy.history.spans import Span, united
 
@@ -59,31 +58,30 @@ def lives(history: History) -> Mapping[str, Life]:
             for who, heard in _heard(history)}
 
 
-def _heard(history: History) -> Iterator[tuple[str, list[int]]]:
+def _heard(history: History) -> Iterator[tuple[str, Ints]]:
     """Each claimant with the times of its own ops, in order."""
-    rows = history.by_time[_own(history)[history.by_time]]
+    rows = history.rows(_own(history))
     codes = history.claimant.codes[rows]
     order = np.argsort(codes, kind="stable")
     names, starts = np.unique(codes[order], return_index=True)
     for code, times in zip(names.tolist(), np.split(history.time[rows][order], starts[1:]), strict=False):
-        yield history.claimant.table[code], times.tolist()
+        yield history.claimant.table[code], times
 
 
-def _own(history: History) -> "np.typing.NDArray[np.bool_]":
+def _own(history: History) -> Mask:
     """The ops that a claimant stamped itself."""
-    others = np.zeros(len(history), dtype=bool)
-    for prefix in ("harness", "nemesis", "observer", "resource", "smoke"):
-        others |= history.process.like(prefix)
+    others = history.process.like("harness", "nemesis", "observer", "resource", "smoke")
     return (history.claimant.codes >= 0) & ~others & ~history.f.is_("exit")
 
 
-def _life(who: str, heard: list[int], faults: list[Injected], stalls: list[Nap], exited: int | None, end: int) -> Life:
-    kills = [fault.start for fault in faults if fault.f == "kill" and _died(fault, heard[-1])]
+def _life(who: str, heard: Ints, faults: list[Injected], stalls: list[Nap], exited: int | None, end: int) -> Life:
+    first, last = int(heard[0]), int(heard[-1])
+    kills = [fault.start for fault in faults if fault.f == "kill" and _died(fault, last)]
     killed = min(kills, default=None)
     naps = [*stalls, *(_pause(fault, heard, end) for fault in faults if fault.f == "pause")]
     if killed is not None:
         naps = [Nap(nap.start, min(nap.end, killed), nap.ops) for nap in naps]
-    return Life(who, heard[0], heard[-1], killed, exited, tuple(sorted(nap for nap in naps if nap.end > nap.start)))
+    return Life(who, first, last, killed, exited, tuple(sorted(nap for nap in naps if nap.end > nap.start)))
 
 
 def _died(kill: Injected, last: int) -> bool:
@@ -91,11 +89,11 @@ def _died(kill: Injected, last: int) -> bool:
     return kill.bit and (kill.done is None or kill.verified or last <= kill.took)
 
 
-def _pause(fault: Injected, heard: list[int], end: int) -> Nap:
+def _pause(fault: Injected, heard: Ints, end: int) -> Nap:
     """A pause that did not bite may have held until that was seen; one whose lifting is in doubt, until the next sign of life."""
     if fault.bit and fault.healed is None and fault.doubted is not None:
-        after = bisect_right(heard, fault.doubted)
-        return Nap(fault.start, heard[after] if after < len(heard) else end, (fault.op,))
+        after = int(np.searchsorted(heard, fault.doubted, side="right"))
+        return Nap(fault.start, int(heard[after]) if after < len(heard) else end, (fault.op,))
     ended = fault.healed if fault.bit else fault.done
     return Nap(fault.start, fault.end, (fault.op,) if ended is None else (fault.op, ended))
 

@@ -1,4 +1,6 @@
 """A system's own leader, as observers read it: which node said that it leads, in which term, and for how long. Times in ns."""
+from functools import lru_cache
+
 import msgspec
 
 from diarchy.history.columns import NONE, History
@@ -37,6 +39,11 @@ def claims(history: History) -> list[Claim]:
     So is a claim that goes over into one of a higher term of the same boot with no other answer between: a server that fills
     its answer from two variables (etcd's Status does) names its new leader beside the old term until it has committed.
     """
+    return list(_claims(history))
+
+
+@lru_cache(maxsize=1)
+def _claims(history: History) -> tuple[Claim, ...]:
     found: list[_Run] = []
     open_: dict[str, _Run] = {}
     asked: dict[str, int] = {}
@@ -54,7 +61,8 @@ def claims(history: History) -> list[Claim]:
         said = history.claimant[row], history.get("term", row)
         _answer(history, open_, found, process, row, question, before.get(process) != said)
         before[process] = said
-    return sorted((_claim(history, run) for run in found if run.samples > 1 and not run.doubtful), key=lambda claim: (claim.belief, claim.ops))
+    said_twice = (_claim(history, run) for run in found if run.samples > 1 and not run.doubtful)
+    return tuple(sorted(said_twice, key=lambda claim: (claim.belief, claim.ops)))
 
 
 def _answer(history: History, open_: dict[str, _Run], found: list[_Run], process: str, row: int, question: int,

@@ -1,4 +1,5 @@
 """Who was in office when: claims, certain time and belief, read from a history."""
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -90,26 +91,32 @@ def tenures(history: History) -> list[Tenure]:
 
 def possible_holds(history: History) -> list[Hold]:
     """The acquires that may have succeeded without anybody knowing, in the order of their `invoke`."""
+    return list(_possible_holds(history))
+
+
+@lru_cache(maxsize=1)
+def _possible_holds(history: History) -> tuple[Hold, ...]:
     invokes = invoked_by(history, "acquire")
     answered = {of: row for row, of in invokes.items() if history.type[row] != "info"}
     done = {int(history.tenure[row]): int(history.time[row]) for row in history.where("release", type="ok")[::-1]}
-    return [Hold(row, history.claimant[row] or "", int(history.time[row]), done.get(row))
-            for row in history.where("acquire", type="invoke") if row not in answered]
+    return tuple(Hold(row, history.claimant[row] or "", int(history.time[row]), done.get(row))
+                 for row in history.where("acquire", type="invoke") if row not in answered)
 
 
-def invoked_by(history: History, *f: str) -> dict[int, int]:
+@lru_cache(maxsize=2)
+def invoked_by(history: History, *f: str) -> Mapping[int, int]:
     """The `invoke` of each completion of these ops: the one that it names, else the one under way in its process."""
+    invoke = history.type.is_("invoke")
     open_: dict[tuple[int, int, int], int] = {}
     found: dict[int, int] = {}
-    for row in map(int, history.f.is_(*f).nonzero()[0]):
-        key = int(history.process.codes[row]), int(history.claimant.codes[row]), int(history.f.codes[row])
-        if history.type[row] == "invoke":
+    rows = np.flatnonzero(history.f.is_(*f))
+    keys = zip(*(names.codes[rows].tolist() for names in (history.process, history.claimant, history.f)), strict=True)
+    for row, key, asks, named in zip(rows.tolist(), keys, invoke[rows].tolist(), history.of[rows].tolist(), strict=True):
+        if asks:
             open_[key] = row
             continue
-        of = int(history.of[row])
-        if of == NONE:
-            of = open_.pop(key, -1)
-        if 0 <= of < len(history) and history.type[of] == "invoke" and history.f.codes[of] == key[2]:
+        of = open_.pop(key, -1) if named == NONE else named
+        if 0 <= of < len(history) and invoke[of] and history.f.codes[of] == key[2]:
             found[row] = of
     return found
 
@@ -150,7 +157,7 @@ def _office(history: History) -> _Office:
 
 
 def _grant(history: History, office: _Office, newest: dict[str, _Draft], who: str, ok: int,
-           invokes: dict[int, int]) -> None:
+           invokes: Mapping[int, int]) -> None:
     """Open a tenure; or renew the open one, where the acquire answered with the token that it has."""
     id, sent = invokes.get(ok, ok), _sent(history, ok, invokes)
     before, again = newest.get(who), bool(history.again[ok])
@@ -168,7 +175,7 @@ def _grant(history: History, office: _Office, newest: dict[str, _Draft], who: st
         office.next[before.id] = draft
 
 
-def _sent(history: History, ok: int, invokes: dict[int, int]) -> int | None:
+def _sent(history: History, ok: int, invokes: Mapping[int, int]) -> int | None:
     sent, of = history.get("sent", ok), invokes.get(ok)
     return sent if sent is not None or of is None else int(history.time[of])
 
@@ -183,7 +190,7 @@ def _writes(history: History, office: _Office) -> dict[int, Ints]:
     """The write `invoke`s of each tenure, by its id, in the order of time."""
     mask = history.f.is_("write") & history.type.is_("invoke") & ~history.process.is_("smoke")
     mask &= (history.tenure >= 0) & (history.tenure < len(history))
-    rows = history.by_time[mask[history.by_time]]
+    rows = history.rows(mask)
     rows = rows[history.claimant.codes[rows] == history.claimant.codes[history.tenure[rows]]]
     named = np.arange(len(history))
     for id, draft in office.by_id.items():

@@ -111,8 +111,12 @@ class VirtualLoop(asyncio.BaseEventLoop):
             self.stuck(Deadlock(f"deadlock after {self.now / 1e9:.3f} simulated seconds: no event is pending, and {waiting}"))
             if ready:
                 return ()
-        while heap and heap[0][0] <= until:
-            self.now, _, act, a, b = pop(heap)
+        while heap:
+            now, _, act, a, b = event = pop(heap)
+            if now > until:
+                heapq.heappush(heap, event)
+                break
+            self.now = now
             act(a, b)
             if ready:
                 return ()

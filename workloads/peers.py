@@ -11,6 +11,7 @@ from diarchy.workloads.machine import (
     Defeated,
     Effects,
     Elected,
+    Machine,
     Renewed,
     Renewing,
     Send,
@@ -31,9 +32,18 @@ class Peer:
         self._to: dict[str, tuple[Callable[..., None], Callable[[Any, Any], None]]] = {}
         self._rest: list[tuple[Callable[..., None], Callable[[Any, Any], None]]] = []
         self._stopped, self._queued = False, FOREVER
+        self._set(options.machine(name, peers, world.dice(f"{name}#1"), None))
         self.host.killed.append(self._died)
         self.host.started.append(self._again)
-        self._machine = options.machine(name, peers, world.dice(f"{name}#1"), None)
+        self.host.changed.append(self._changed)
+        self._changed()
+
+    def _set(self, machine: Machine) -> None:
+        self._machine, self._on_message = machine, machine.on_message
+
+    def _changed(self) -> None:
+        """Nothing stands between a message and the machine, as a rule: the host runs, and its clock shows true time."""
+        self._straight = self.host.awake and self._clock.plain and not self._stopped
 
     def meet(self, others: "dict[str, Peer]") -> None:
         """Know the others, and the links to them."""
@@ -52,6 +62,7 @@ class Peer:
             now = self.host.now()
             self._follow(now, self._machine.resign(now))
         self._stopped = True
+        self._changed()
         self._say.ended(self.host.dead)
 
     def tick(self) -> None:
@@ -61,10 +72,13 @@ class Peer:
 
     def receive(self, sender: str, message: Any) -> None:
         """A message has arrived."""
-        if not self.host.awake or self._stopped:
+        if self._straight:
+            now = self._loop.now
+        elif self.host.awake and not self._stopped:
+            now = self.host.now()
+        else:
             return self._later(self.receive, (sender, message))
-        now = self._loop.now if self._clock.plain else self.host.now()
-        effects = self._machine.on_message(now, sender, message)
+        effects = self._on_message(now, sender, message)
         if effects:
             self._act(now, effects)
         if self._machine.due < self._queued:
@@ -84,7 +98,7 @@ class Peer:
             return
         if not self.host.awake or self._stopped:
             return self._later(self._ring, (boot, due))
-        now = self._loop.now if self._clock.plain else self.host.now()
+        now = self.host.now()
         self._queued = FOREVER
         if now >= self._machine.due:
             self._follow(now, self._machine.on_timer(now))
@@ -155,7 +169,7 @@ class Peer:
 
     def _again(self) -> None:
         self._queued = FOREVER
-        self._machine = self._options.machine(self.name, self._peers, self._world.dice(self.host.claimant), self._machine.hard)
+        self._set(self._options.machine(self.name, self._peers, self._world.dice(self.host.claimant), self._machine.hard))
         self.begin()
 
 

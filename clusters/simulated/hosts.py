@@ -2,6 +2,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from itertools import chain
 from typing import Any
 
 from diarchy.clusters.simulated.clock import Clock
@@ -33,7 +34,8 @@ class Boot:
 class SimulatedHost:
     """One node, candidate or resource over all its boots. What reaches it while it is stopped waits; while it is dead, is lost.
 
-    `killed` and `started` are told when it dies, and when it comes back as the next boot.
+    `killed` and `started` are told when it dies, and when it comes back as the next boot; `changed` when it is no longer awake, is
+    awake again, or has its clocks set.
     """
 
     def __init__(self, name: str, loop: VirtualLoop, clock: Clock) -> None:
@@ -42,6 +44,7 @@ class SimulatedHost:
         self.awake, self.dead = True, False
         self.killed: list[Callable[[], object]] = []
         self.started: list[Callable[[], object]] = []
+        self.changed: list[Callable[[], object]] = []
         self._loop = loop
         self._offset, self._rate = clock.offset, clock.rate
         self._parked: deque[asyncio.Handle | tuple[Callable[..., object], tuple[Any, ...]]] = deque()
@@ -65,6 +68,7 @@ class SimulatedHost:
     def skew(self, offset: int, drift: float) -> None:
         """From now on its wall clock is `offset` ns off, and both its clocks run by `drift` too fast, beside what they always were."""
         self.clock.set(self._loop.now, self._offset + offset, self._rate * (1 + drift))
+        _tell(self.changed)
 
     def take(self, act: Callable[..., object], args: tuple[Any, ...]) -> None:
         """Run it here: at once, when the host goes on, or never."""
@@ -88,12 +92,14 @@ class SimulatedHost:
 
     async def pause(self) -> Realised:
         self.awake = False
+        _tell(self.changed)
         return Realised(host=self.claimant, bit=not self.dead, evidence="it is dead" if self.dead else "it is stopped")
 
     async def resume(self) -> Realised:
         if self.dead:
             return Realised(host=self.claimant, bit=False, evidence="it is dead")
         self.awake = True
+        _tell(self.changed)
         parked, self._parked = self._parked, deque()
         for item in parked:
             match item:
@@ -108,8 +114,7 @@ class SimulatedHost:
             return Realised(host=self.claimant, bit=False, evidence="it was dead already")
         self.awake, self.dead = False, True
         self._parked.clear()
-        for tell in self.killed:
-            tell()
+        _tell(self.changed, self.killed)
         return Realised(host=self.claimant, evidence="it is dead")
 
     async def start(self) -> Realised:
@@ -117,6 +122,10 @@ class SimulatedHost:
             return Realised(host=self.claimant, bit=False, evidence="it has not ended: nothing to start")
         self.awake, self.dead = True, False
         self.boot += 1
-        for tell in self.started:
-            tell()
+        _tell(self.changed, self.started)
         return Realised(host=self.claimant, evidence="it runs")
+
+
+def _tell(*listeners: list[Callable[[], object]]) -> None:
+    for tell in chain(*listeners):
+        tell()

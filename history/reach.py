@@ -1,9 +1,5 @@
 """Whether an election is possible at all: the connected part of what the faults have left."""
-from __future__ import annotations
-
-from collections.abc import Collection
-
-import networkx as nx
+from collections.abc import Collection, Mapping
 
 from diarchy.history.faults import Link
 
@@ -16,11 +12,16 @@ def can_elect(nodes: Collection[str], candidates: Collection[str], quorum: int, 
     on which nothing passes.
     """
     awake = set(alive) - set(paused)
-    graph: nx.Graph[str] = nx.Graph()
-    graph.add_nodes_from(awake)
-    names = sorted(awake & (set(nodes) | set(candidates)))
-    closed = set(cut)
-    graph.add_edges_from((a, b) for i, a in enumerate(names) for b in names[i + 1:]
-                         if (a, b) not in closed and (b, a) not in closed)
+    names = awake & (set(nodes) | set(candidates))
+    graph = _open(names, cut) if cut else {name: names - {name} for name in names}
     return any(sum(peer in nodes for peer in graph[node]) + 1 >= quorum and any(peer in candidates for peer in graph[node])
                for node in nodes if node in awake)
+
+
+def _open(names: Collection[str], cut: Collection[Link]) -> Mapping[str, Collection[str]]:
+    """For each name, those with which both directions are open."""
+    import networkx as nx  # 0.1 s, which a run without cuts is spared
+
+    graph: nx.Graph[str] = nx.complete_graph(sorted(names))
+    graph.remove_edges_from(cut)
+    return graph.adj

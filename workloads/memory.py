@@ -52,7 +52,7 @@ class SimulatedResource:
         record, new = self.fence.write(write)
         if new:
             rest = {"order": record.order} if record.order is not None else {}
-            self._recorder.append(RESOURCE, record.type, "write", id=record.id, token=record.token, fence=record.fence,
+            self._recorder.tell(RESOURCE, record.type, "write", id=record.id, token=record.token, fence=record.fence,
                                   epoch=record.epoch, **rest)
         return record
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from diarchy.clusters.simulated.world import World
 from diarchy.history.op import Recorder
+from diarchy.workloads.claims import Claims
 from diarchy.workloads.machine import (
     FOREVER,
     Broadcast,
@@ -17,17 +18,19 @@ from diarchy.workloads.machine import (
     Send,
     StepDown,
 )
-from diarchy.workloads.memory import RESOURCE, SimulatedResource
+from diarchy.workloads.memory import SimulatedResource
 from diarchy.workloads.peer_options import Peers
-from diarchy.workloads.resource import Record, Write
+from diarchy.workloads.peer_writer import PeerWriter
 
 
 class Peer:
     """Runs one machine over all boots of its host. `receive` and the timer are the hot path of a simulated run."""
 
-    def __init__(self, world: World, name: str, peers: tuple[str, ...], options: Peers, say: "Claims") -> None:
+    def __init__(self, world: World, name: str, peers: tuple[str, ...], options: Peers, recorder: Recorder,
+                 resource: SimulatedResource) -> None:
         self.name, self.host, self._loop = name, world.host(name), world.loop
-        self._world, self._peers, self._options, self._say = world, peers, options, say
+        self._world, self._peers, self._options, self._say = world, peers, options, Claims(self.host, recorder)
+        self._writer = PeerWriter(world, name, self._say, resource, options.write_every, options.timeout, self._in_office)
         self._clock = self.host.clock
         self._to: dict[str, tuple[Callable[..., None], Callable[[Any, Any], None]]] = {}
         self._rest: list[tuple[Callable[..., None], Callable[[Any, Any], None]]] = []
@@ -63,7 +66,8 @@ class Peer:
             self._follow(now, self._machine.resign(now))
         self._stopped = True
         self._changed()
-        self._say.ended(self.host.dead)
+        if not self.host.dead:
+            self._say.ended()
 
     def tick(self) -> None:
         """A sign of life, while it leads."""
@@ -130,7 +134,8 @@ class Peer:
                 say.campaign(term)
             case Elected(term, token, sent, ttl):
                 say.elected(term, token, None if sent is None else true(sent), ttl)
-                self._write(say.tenure)
+                if say.tenure is not None:
+                    self._writer.begin(say.tenure)
             case Defeated(why):
                 say.defeated(why)
             case Renewing():
@@ -140,129 +145,18 @@ class Peer:
             case StepDown(why):
                 say.step_down(why)
 
-    def _write(self, tenure: int | None) -> None:
-        """One write of this stay in office, unless it is over; the machine's timer comes first where it is due."""
-        if tenure is None or self._stopped or tenure != self._say.tenure:
-            return
+    def _in_office(self, tenure: int) -> bool:
+        """Asked before a write: the machine's timer comes first, where it is due."""
         now = self.host.now()
         if now >= self._machine.due:
             self._follow(now, self._machine.on_timer(now))
-            if tenure != self._say.tenure:
-                return
-        write = self._say.writes()
-        self._world.send(self.name, RESOURCE, self._arrive, tenure, self.host.boot, write)
-        self.host.after(int(self._options.timeout), self._expire, tenure, write)
-
-    def _arrive(self, tenure: int, boot: int, write: Write) -> None:
-        self._world.send(RESOURCE, self.name, self._written, tenure, boot, self._say.resource.write(write))
-
-    def _written(self, tenure: int, boot: int, record: Record) -> None:
-        if boot == self.host.boot and self._say.wrote(record):
-            self.host.after(int(self._options.write_every), self._write, tenure)
-
-    def _expire(self, tenure: int, write: Write) -> None:
-        if not self._stopped and self._say.unanswered(write):
-            self._write(tenure)
+        return tenure == self._say.tenure and not self._stopped
 
     def _died(self) -> None:
         self._say.died()
+        self._writer.died()
 
     def _again(self) -> None:
         self._queued = FOREVER
         self._set(self._options.machine(self.name, self._peers, self._world.dice(self.host.claimant), self._machine.hard))
         self.begin()
-
-
-class Claims:
-    """What one node says of itself, as ops of its newest boot; `tenure` is its stay in office, if it is in office."""
-
-    def __init__(self, world: World, name: str, recorder: Recorder, resource: SimulatedResource) -> None:
-        self.tenure: int | None = None
-        self.resource = resource
-        self._host, self._name, self._recorder = world.host(name), name, recorder
-        self._asked: int | None = None
-        self._token: int | None = None
-        self._renewal = False
-        self._pending: str | None = None
-        self._count = self._unknown = 0
-
-    def _say(self, process: str, type: Any, f: str, **rest: Any) -> int:
-        index = self._recorder.count
-        fields = {key: value for key, value in rest.items() if value is not None}
-        self._recorder.append(f"{self._name}/{process}", type, f, claimant=self._host.claimant, **fields)
-        return index
-
-    def ready(self) -> None:
-        self._recorder.append(self._name, "ok", "ready", claimant=self._host.claimant)
-
-    def ended(self, killed: bool) -> None:
-        if not killed:
-            self._recorder.append(self._name, "ok", "exit", claimant=self._host.claimant, value={"status": 0})
-
-    def tick(self) -> None:
-        self._say("tick", "ok", "tick")
-
-    def campaign(self, term: int | None) -> None:
-        self.defeated("")
-        self._asked = self._say("elect", "invoke", "acquire", term=term)
-
-    def elected(self, term: int | None, token: int | None, sent: int | None, ttl: int | None) -> None:
-        if self._asked is None:
-            self.campaign(term)
-        until = None if sent is None or ttl is None else sent + ttl
-        self._say("elect", "ok", "acquire", term=term, token=token, sent=sent, ttl=ttl, until=until)
-        self.tenure, self._asked, self._token = self._asked, None, token
-
-    def defeated(self, why: str) -> None:
-        if self._asked is not None:
-            self._say("elect", "fail", "acquire", error=why or None)
-            self._asked = None
-
-    def renewing(self) -> None:
-        if not self._renewal:
-            self._say("renew", "invoke", "renew", tenure=self.tenure, token=self._token)
-            self._renewal = True
-
-    def renewed(self, sent: int, ttl: int) -> None:
-        self.renewing()
-        self._say("renew", "ok", "renew", tenure=self.tenure, token=self._token, sent=sent, ttl=ttl, until=sent + ttl)
-        self._renewal = False
-
-    def step_down(self, why: str) -> None:
-        if self._renewal:
-            self._say("renew", "fail", "renew", tenure=self.tenure, error=why)
-        self._say("elect", "ok", "step-down", tenure=self.tenure, token=self._token, value={"why": why})
-        self.tenure, self._renewal = None, False
-
-    def died(self) -> None:
-        self.tenure = self._asked = self._pending = None
-        self._renewal = False
-
-    @property
-    def _writer(self) -> str:
-        return f"write.{self._unknown}" if self._unknown else "write"
-
-    def writes(self) -> Write:
-        """A write is about to leave."""
-        self._count += 1
-        self._pending = id = f"{self._host.claimant}-{self._count}"
-        self._say(self._writer, "invoke", "write", tenure=self.tenure, token=self._token, id=id, value=self._count)
-        return Write(id, self._token, self._count)
-
-    def wrote(self, record: Record) -> bool:
-        """Its answer; False where it is no longer waited for."""
-        if record.id != self._pending:
-            return False
-        self._pending = None
-        error = None if record.type == "ok" else f"the fence is at {record.fence}"
-        self._say(self._writer, record.type, "write", token=record.token, id=record.id, error=error)
-        return True
-
-    def unanswered(self, write: Write) -> bool:
-        """The time for the answer is over; False where it came."""
-        if write.id != self._pending:
-            return False
-        self._say(self._writer, "info", "write", token=write.token, id=write.id, error="no answer in time")
-        self._pending = None
-        self._unknown += 1
-        return True

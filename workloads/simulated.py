@@ -15,7 +15,7 @@ from diarchy.history.transcript import Line, Transcript
 from diarchy.workloads.lock import Lock
 from diarchy.workloads.memory import DirectWriter, LinkedWriter, SimulatedResource
 from diarchy.workloads.peer_options import Peers
-from diarchy.workloads.peers import Claims, Peer
+from diarchy.workloads.peers import Peer
 from diarchy.workloads.recipe import Recipe
 from diarchy.workloads.session import Session
 
@@ -46,8 +46,8 @@ class SimulatedCrew:
         if isinstance(options, Lock):
             self._members = [Member(self._cluster, name, options, self._recorder, self._resource, self._failed) for name in names]
         else:
-            peers = {name: Peer(self._world, name, self._cluster.nodes, options,
-                                Claims(self._world, name, self._recorder, self._resource)) for name in self._cluster.nodes}
+            nodes = self._cluster.nodes
+            peers = {name: Peer(self._world, name, nodes, options, self._recorder, self._resource) for name in nodes}
             for peer in peers.values():
                 peer.meet(peers)
             self._members = list(peers.values())

@@ -42,6 +42,10 @@ class Names:
         code = self.codes[row]
         return None if code < 0 else self.table[code]
 
+    def at(self, rows: Ints) -> list[str | None]:
+        """The names of some rows."""
+        return [None if code < 0 else self.table[code] for code in self.codes[rows].tolist()]
+
     def is_(self, *names: str) -> Mask:
         """True for the rows that hold one of the names."""
         return self.among([self._code[name] for name in names if name in self._code])

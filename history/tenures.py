@@ -132,17 +132,19 @@ def _tenures(history: History) -> tuple[Tenure, ...]:
 
 
 def _office(history: History) -> _Office:
+    """An op belongs to the tenure that it names; one that names none, to its claimant's newest."""
     office = _Office([], {}, {})
     invokes = invoked_by(history, "acquire", "renew")
     newest: dict[str, _Draft] = {}
-    for row in history.where("acquire", "renew", "step-down", "release"):
-        who, f, type_ = history.claimant[row], history.f[row], history.type[row]
+    rows = history.rows(history.f.is_("acquire", "renew", "step-down", "release"))
+    for row, who, f, type_, tenure in zip(rows.tolist(), history.claimant.at(rows), history.f.at(rows), history.type.at(rows),
+                                          history.tenure[rows].tolist(), strict=True):
         if who is None:
             continue
         if f == "acquire" and type_ == "ok":
             _grant(history, office, newest, who, row, invokes)
             continue
-        draft = _named(history, office, newest, row)
+        draft = newest.get(who) if tenure == NONE else office.by_id.get(tenure)
         if draft is None or draft.who != who:
             continue
         match f, type_:
@@ -180,12 +182,6 @@ def _sent(history: History, ok: int, invokes: Mapping[int, int]) -> int | None:
     return sent if sent is not None or of is None else int(history.time[of])
 
 
-def _named(history: History, office: _Office, newest: dict[str, _Draft], row: int) -> _Draft | None:
-    """The tenure that an op names; one that names none means its claimant's newest."""
-    tenure = int(history.tenure[row])
-    return newest.get(history.claimant[row] or "") if tenure == NONE else office.by_id.get(tenure)
-
-
 def _writes(history: History, office: _Office) -> dict[int, Ints]:
     """The write `invoke`s of each tenure, by its id, in the order of time."""
     mask = history.f.is_("write") & history.type.is_("invoke") & ~history.process.is_("smoke")
@@ -214,7 +210,8 @@ def _tenure(history: History, draft: _Draft, life: Life, next_: _Draft | None, w
     gone = history.end if life.end is None else life.end
     belief = Span(acquired, max(acquired, min(believed, gone)))
     sure = min(time for time in (stepped, released, belief.end) if time is not None)
-    untils = [(int(at[row]), int(history.until[row])) for row in draft.grants if history.until[row] != NONE]
+    grants = np.array(draft.grants)
+    untils = [(start, until) for start, until in zip(at[grants].tolist(), history.until[grants].tolist(), strict=True) if until != NONE]
     return Tenure(
         id=draft.id, claimant=draft.who, candidate=draft.who.partition("#")[0],
         invoked=int(at[draft.id]) if draft.id != draft.ok else int(at.min()), acquired=acquired, ok=draft.ok,

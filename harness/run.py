@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from random import Random
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import msgspec
 
@@ -21,20 +21,25 @@ from diarchy.harness.statuses import complain
 from diarchy.harness.store import CannotWrite, Folder, Lines
 from diarchy.harness.world import Now
 from diarchy.history import units
+from diarchy.history.columns import Columns
 from diarchy.history.op import Op, Recorder
 from diarchy.history.setup import Setup, grace_ns
 from diarchy.nemeses.plan import World
 from diarchy.reports.live import Live
-from diarchy.workloads.launch import CandidateError, Crew, ResourceError
-from diarchy.workloads.simulated import SimulatedCrew
+from diarchy.workloads.child import CandidateError
+from diarchy.workloads.hosts import ResourceError
 from diarchy.workloads.smoke import final_read, smoke
+
+if TYPE_CHECKING:
+    from diarchy.workloads.launch import Crew
+    from diarchy.workloads.simulated import SimulatedCrew
+    Troop = Crew | SimulatedCrew
 
 INTERRUPTED = "interrupted: cleaning up (once more to stop at once)"
 STOP_WITHIN_S = 3.0
 LOGS_WITHIN_S = 10.0
 ABORT_WITHIN_S = 10
 KEY = "diarchy/leader"
-Troop = Crew | SimulatedCrew
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -42,16 +47,18 @@ class Run:
     """What a run is made of. `conduct` does it once; `abort` ends it at once, from a signal handler.
 
     `begun`: its set-up is in the history, so that there is something to judge. What went wrong on the way is in `problems`, the
-    gravest first; what is merely lacking, in `warnings`.
+    gravest first; what is merely lacking, in `warnings`. With `columns` the history is kept there, and no file is written.
     """
 
-    def __init__(self, scenario: Scenario, seed: int, id: str, folder: Folder, live: Live, version: str) -> None:
+    def __init__(self, scenario: Scenario, seed: int, id: str, folder: Folder, live: Live, version: str,
+                 columns: Columns | None = None) -> None:
         self.scenario, self.seed, self.folder, self.live, self.version = scenario, seed, folder, live, version
+        self.columns = columns
         self.candidates = tuple(f"c{i + 1}" for i in range(scenario.workload.candidates))
         self.cluster: Cluster = scenario.cluster.build(id, seed)
         self.now = Now(self.cluster.nodes, self.candidates)
         self.accepted = _Tokens()
-        self.crew: Troop | None = None
+        self.crew: "Troop | None" = None
         self.begun = self.ending = self.interrupted = False
         self.problems: list[Exception] = []
         self.warnings: list[str] = []
@@ -64,14 +71,15 @@ class Run:
         What goes wrong in the tear-down is no error: it is in `problems`.
         """
         self._task = asyncio.current_task()
-        lines = Lines(self.folder.history, self.fail)
+        lines = Lines(self.folder.history, self.fail) if self.columns is None else None
         try:
             await self._conduct(lines)
         except (asyncio.CancelledError, Exception):
             if self._fault is None:
                 raise
         finally:
-            lines.close()
+            if lines is not None:
+                lines.close()
         if self._fault is not None:
             raise self._fault
 
@@ -81,7 +89,7 @@ class Run:
         if self._task is not None and not self.ending:
             self._task.cancel()
 
-    async def _conduct(self, lines: Lines) -> None:
+    async def _conduct(self, lines: Lines | None) -> None:
         recorder, crew = self._assemble(lines)
         recorder.listeners += [self.now.see, self.accepted.see, self.live.see]
         self.crew = crew
@@ -96,20 +104,23 @@ class Run:
                 self.live.phase("healing")
             await self._end(crew, recorder)
 
-    def _assemble(self, lines: Lines) -> tuple[Recorder, Troop]:
+    def _assemble(self, lines: Lines | None) -> "tuple[Recorder, Troop]":
         """The clock and the candidates of the world that the cluster is in: this is where the two worlds part."""
+        write, keep = None if lines is None else lines.write, None if self.columns is None else self.columns.add
         match self.cluster:
             case SimulatedCluster() as cluster:
-                recorder = Recorder(lambda: cluster.loop.now, lines.write)
+                from diarchy.workloads.simulated import SimulatedCrew
+                recorder = Recorder(lambda: cluster.loop.now, write, keep)
                 cluster.loop.stuck = self.fail
                 self.live.by(lambda: cluster.loop.now / 1e9)
                 return recorder, SimulatedCrew(cluster, recorder, self.fail)
             case _:
+                from diarchy.workloads.launch import Crew
                 epoch = time.monotonic_ns()
-                recorder = Recorder(lambda: time.monotonic_ns() - epoch, lines.write)
+                recorder = Recorder(lambda: time.monotonic_ns() - epoch, write, keep)
                 return recorder, Crew(recorder, self.folder.logs, epoch, self.fail)
 
-    async def _start(self, crew: Troop) -> str:
+    async def _start(self, crew: "Troop") -> str:
         s = self.scenario
         self.live.phase("preparing")
         await self.cluster.prepare(self.live.phase)
@@ -119,7 +130,7 @@ class Run:
             group.create_task(crew.spawn(self.candidates, s.workload, s.cluster.store))
         return resource.result()
 
-    async def _begin(self, crew: Troop, recorder: Recorder, resource: str) -> None:
+    async def _begin(self, crew: "Troop", recorder: Recorder, resource: str) -> None:
         for name, host in crew.hosts.items():
             self.cluster.adopt(name, host)
         self.live.phase("introducing the candidates")
@@ -133,7 +144,7 @@ class Run:
         for problem in crew.problems:
             recorder.append("harness", "info", "clock", error=problem)
 
-    async def _setup(self, crew: Troop) -> Setup:
+    async def _setup(self, crew: "Troop") -> Setup:
         s, rules = self.scenario, rules_of(self.scenario)
 
         def plain(value: object) -> Any:
@@ -147,7 +158,7 @@ class Run:
                      versions=await self.cluster.versions())
 
     @asynccontextmanager
-    async def _faults_and_observers(self, crew: Troop, recorder: Recorder) -> AsyncIterator[None]:
+    async def _faults_and_observers(self, crew: "Troop", recorder: Recorder) -> AsyncIterator[None]:
         """Observers, and one driver for each nemesis, beside the body. They end after it, the drivers when all faults are lifted."""
         closing, world = asyncio.Event(), World(self.cluster.nodes, self.candidates, int(self.scenario.duration))
         def claimant(name: str) -> str:
@@ -166,7 +177,7 @@ class Run:
             finally:
                 closing.set()
 
-    async def _end(self, crew: Troop, recorder: Recorder) -> None:
+    async def _end(self, crew: "Troop", recorder: Recorder) -> None:
         self.live.phase("settling")
         await asyncio.sleep(self.scenario.settle.s)
         self.live.phase("stopping the candidates")
@@ -177,7 +188,7 @@ class Run:
         recorder.append("harness", "ok", "end")
 
     @asynccontextmanager
-    async def _torn_down(self, crew: Troop) -> AsyncIterator[None]:
+    async def _torn_down(self, crew: "Troop") -> AsyncIterator[None]:
         try:
             yield
         finally:

@@ -3,16 +3,14 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Any
-
-from rich.console import Console, Group, RenderableType
-from rich.live import Live as Panel
-from rich.progress_bar import ProgressBar
-from rich.table import Table
-from rich.text import Text
+from typing import TYPE_CHECKING, Any
 
 from diarchy.history.op import Op
 from diarchy.reports import words
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+    from rich.live import Live as Panel
 
 REFRESHES_PER_S = 2
 LATELY = 4
@@ -28,15 +26,16 @@ class Live:
     time that the phase `running` takes. Times count from the entry of the context.
     """
 
-    def __init__(self, console: Console | None, total_s: float, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, console: "Console | None", total_s: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._console, self._total_s, self._clock = console, total_s, clock
         self._phase, self._since, self._began = "", clock(), clock()
         self._office: dict[str, int | None] = {}
         self._faults: dict[int, str] = {}
         self._lately: deque[tuple[float, str]] = deque(maxlen=LATELY)
         self.acquires = self.accepted = self.refused = self.unknown = 0
-        self._panel: Panel | None = None
+        self._panel: "Panel | None" = None
         if console is not None and console.is_terminal and not console.is_dumb_terminal:
+            from rich.live import Live as Panel
             self._panel = Panel(get_renderable=self.draw, console=console, refresh_per_second=REFRESHES_PER_S, transient=True)
 
     def by(self, clock: Callable[[], float]) -> None:
@@ -104,8 +103,12 @@ class Live:
         if self._console is not None:
             self._console.print(f"{self._clock() - self._began:8.2f} s  {words.plain(text)}", markup=False, highlight=False, soft_wrap=True)
 
-    def draw(self) -> RenderableType:
+    def draw(self) -> "RenderableType":
         """The panel as it is now."""
+        from rich.console import Group
+        from rich.progress_bar import ProgressBar
+        from rich.table import Table
+        from rich.text import Text
         table = Table.grid(padding=(0, 2))
         table.add_column(style="dim", no_wrap=True)
         table.add_column(overflow="fold")

@@ -46,7 +46,7 @@ class Coordinated(Peers, frozen=True):
         """The TTL of the coordinator's lease, ns; 0 without."""
         return self.lease if self.by_quorum else 0
 
-    def quorum(self, nodes: int) -> int:
+    def quorum_of(self, nodes: int) -> int:
         """How many nodes must reach each other for an election."""
         return majority(nodes) if self.by_quorum else 1
 

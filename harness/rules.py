@@ -9,10 +9,11 @@ from diarchy.workloads.peer_options import Peers
 
 
 class Rules(msgspec.Struct, frozen=True):
-    """Goes into the set-up. Times in ns; `quorum` 0 where the cluster says it, `handover` None where the default will do."""
+    """Goes into the set-up. Without tokens no fence can work, whatever the scenario says. Times in ns; `quorum` 0 where the cluster says it, `handover` None where the default will do."""
 
     authority: Literal["lease", "term", "none"]
     tokens: bool
+    fence: bool
     ttl: int
     quorum: int = 0
     handover: int | None = None
@@ -22,6 +23,6 @@ def rules_of(scenario: Scenario) -> Rules:
     """Two leaders without lease or term are told from a hand-over by the time that two of the slowest messages take."""
     match scenario.workload, scenario.cluster:
         case Peers() as peers, Simulated(nodes=nodes, network=network):
-            return Rules(peers.authority, peers.tokens, int(peers.lease_ns), peers.quorum_of(nodes), int(2 * network.slowest))
+            return Rules(peers.authority, peers.tokens, peers.fence and peers.tokens, int(peers.lease_ns), peers.quorum_of(nodes), int(2 * network.slowest))
         case workload, cluster:
-            return Rules(cluster.authority, cluster.tokens, int(workload.ttl))
+            return Rules(cluster.authority, cluster.tokens, workload.fence and cluster.tokens, int(workload.ttl))

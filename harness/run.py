@@ -126,7 +126,7 @@ class Run:
         await self.cluster.prepare(self.live.phase)
         async with asyncio.TaskGroup() as group:
             group.create_task(self.cluster.start(self.live.phase))
-            resource = group.create_task(crew.resource(self.cluster.resource_host, self.folder.database, s.workload.fence))
+            resource = group.create_task(crew.resource(self.cluster.resource_host, self.folder.database, rules_of(s).fence))
             group.create_task(crew.spawn(self.candidates, s.workload, s.cluster.store))
         return resource.result()
 
@@ -152,7 +152,7 @@ class Run:
 
         return Setup(version=self.version, scenario=s.name, seed=self.seed, cluster=str(s.cluster.__struct_config__.tag),
                      nodes=self.cluster.nodes, candidates=self.candidates, quorum=rules.quorum or self.cluster.quorum, ttl=rules.ttl,
-                     fence=s.workload.fence, tokens=rules.tokens, authority=rules.authority, real=s.cluster.real,
+                     fence=rules.fence, tokens=rules.tokens, authority=rules.authority, real=s.cluster.real,
                      tolerance=crew.tolerance, grace=grace_ns(rules.ttl, s.cluster.real), handover=rules.handover, nemeses=len(s.nemeses),
                      checks=tuple(plain(check) for check in s.checks), expect=plain(s.expect),
                      versions=await self.cluster.versions())

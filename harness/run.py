@@ -58,7 +58,7 @@ class Run:
         self.cluster: Cluster = scenario.cluster.build(id, seed)
         self.now = Now(self.cluster.nodes, self.candidates)
         self.accepted = _Tokens()
-        self.crew: "Troop | None" = None
+        self.crew: Troop | None = None
         self.begun = self.ending = self.interrupted = False
         self.problems: list[Exception] = []
         self.warnings: list[str] = []

@@ -33,10 +33,10 @@ class Live:
         self._faults: dict[int, str] = {}
         self._lately: deque[tuple[float, str]] = deque(maxlen=LATELY)
         self.acquires = self.accepted = self.refused = self.unknown = 0
-        self._panel: "Panel | None" = None
+        self._panel: Panel | None = None
         if console is not None and console.is_terminal and not console.is_dumb_terminal:
-            from rich.live import Live as Panel
-            self._panel = Panel(get_renderable=self.draw, console=console, refresh_per_second=REFRESHES_PER_S, transient=True)
+            import rich.live
+            self._panel = rich.live.Live(get_renderable=self.draw, console=console, refresh_per_second=REFRESHES_PER_S, transient=True)
 
     def by(self, clock: Callable[[], float]) -> None:
         """Count the time by another clock from now on, in s."""

@@ -254,6 +254,8 @@ class RaftNode:
         return self._beats
 
     def _lease_beat(self, now: int) -> Effects:
+        if now >= self._limit:
+            return self._late(now)
         self._beat_at = now + self.options.heartbeat
         self.due = min(self._beat_at, self._limit)
         renewing = (Renewing(),) if self._in_office else ()
@@ -262,7 +264,7 @@ class RaftNode:
     def _on_lease(self, now: int, sender: str, sent: int) -> Effects:
         """The lease lasts from the latest heartbeat that a majority has answered: none of them votes for so long after it."""
         if now >= self._limit:
-            return self._follow(now, self.term, None, "the lease may end soon")
+            return self._late(now)
         self._acked[sender] = max(sent, self._acked[sender])
         if (latest := self._latest()) <= self._basis:
             return ()
@@ -272,6 +274,9 @@ class RaftNode:
             return (Renewed(latest, self._worth),)
         self._in_office = True
         return (Elected(self.term, self.term, latest, self._worth),)
+
+    def _late(self, now: int) -> Effects:
+        return self._follow(now, self.term, None, "the lease may end soon" if self._in_office else "no majority granted a lease")
 
     def _latest(self) -> int:
         """When a majority, itself included, had last been heard; with a lease, when the heartbeats left that they had last answered."""

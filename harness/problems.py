@@ -11,6 +11,7 @@ import msgspec
 from diarchy.checkers.assumptions import Assumptions
 from diarchy.checkers.kinds import CheckOptions
 from diarchy.clusters.simulated.options import Simulated
+from diarchy.clusters.simulated.services.kinds import ServiceOptions
 from diarchy.harness.mistakes import mistakes
 from diarchy.harness.places import Document, Trail
 from diarchy.harness.scenario import Expect, Scenario, schema, world
@@ -28,19 +29,26 @@ WHEN = frozenset(Schedule.__struct_encode_fields__)
 ALWAYS = "assumptions"
 """The check that is made whether a scenario lists it or not."""
 
-FILLED: dict[str, Any] = {"name": "x", "duration": str(LONGEST), "cluster": {"kind": "etcd", "nodes": 7},
+FILLED: dict[str, Any] = {"name": "x", "duration": str(LONGEST), "cluster": {"kind": "simulated", "nodes": 15, "service": {"kind": "lease"}},
                           "workload": {"kind": "lock", "candidates": 50}}
 """What stands in for a part that is wrong, so that the others can be looked at: nothing that is said of those is then false."""
+MOST = {"etcd": {"nodes": 7}, "simulated": {"nodes": 15}, "lock": {"candidates": 50}}
+"""The same for what other parts depend on, by the kind that it belongs to."""
 
 Problem = tuple[Trail, str] | tuple[Trail, str, bool]
 """The trail of the value to blame, what is wrong with it, and whether the key itself is meant."""
 
 
 def problems(scenario: Scenario) -> Iterator[Problem]:
-    """Every problem of a scenario that fits the schema."""
+    """Every problem of a scenario that fits the schema. Of a duration that is out of bounds nothing else is said."""
+    lengths = dict(_lengths(scenario, ()))
+    yield from lengths.items()
+    yield from (problem for problem in _others(scenario) if problem[0] not in lengths)
+
+
+def _others(scenario: Scenario) -> Iterator[Problem]:
     here = world(scenario)
-    yield from _lengths(scenario, ())
-    yield from ((("cluster", key), text) for key, text in scenario.cluster.problems())
+    yield from ((("cluster", *key.split(".")), text) for key, text in scenario.cluster.problems())
     yield from ((("workload", key), text) for key, text in scenario.workload.problems())
     yield from _together(scenario)
     for i, nemesis in enumerate(scenario.nemeses):
@@ -57,20 +65,26 @@ def _nemesis(nemesis: NemesisOptions, here: World, supports: Collection[type]) -
 def _together(scenario: Scenario) -> Iterator[Problem]:
     """What cluster and workload say of each other."""
     match scenario.workload, scenario.cluster:
-        case Peers() as peers, Simulated(service=None):
-            if (quorum := peers.quorum_of(scenario.cluster.nodes)) > scenario.cluster.nodes:
-                yield ("workload",), f"{quorum} of {scenario.cluster.nodes} nodes can never agree"
+        case Peers(), Simulated(service=None):
+            pass
         case Peers(), Simulated():
-            yield ("cluster", "service"), "the nodes of this workload elect their leader themselves; leave the service out"
+            yield ("cluster", "service"), "the nodes of this workload elect their leader among themselves; leave the service out"
         case Peers(), _:
-            yield ("workload", "kind"), "only a simulated cluster runs this; real servers elect by their own algorithm"
+            yield ("workload", "kind"), "only the nodes of a simulated cluster run this; real servers elect by their own algorithm"
         case Lock(), Simulated(service=None):
-            yield ("cluster",), "a service is missing: what the candidates elect their leader on, such as {kind: lease}"
+            yield ("cluster",), "the key 'service' is missing: what the candidates elect their leader on, such as {kind: lease}"
         case Lock() as lock, cluster:
-            if isinstance(cluster, Simulated) and lock.command:
-                yield ("workload", "command"), "a program of your own runs in real time; it needs a real cluster"
+            if isinstance(cluster, Simulated):
+                yield from _simulated(lock, cluster.service)
             if text := cluster.lease_problem(lock.ttl):
                 yield ("workload", "ttl"), text
+
+
+def _simulated(lock: Lock, service: ServiceOptions | None) -> Iterator[Problem]:
+    if lock.command:
+        yield ("workload", "command"), "a program of your own runs in real time; it needs a real cluster"
+    if lock.wait == "predecessor" and not getattr(service, "queues", True):
+        yield ("workload", "wait"), "this service keeps no queue, so that nobody has a predecessor; give `holder`"
 
 
 def _checks(scenario: Scenario) -> Iterator[Problem]:
@@ -89,7 +103,7 @@ def _checks(scenario: Scenario) -> Iterator[Problem]:
                         for i, word in enumerate(said) if word not in known)
 
 
-def _lengths(value: Any, trail: Trail) -> Iterator[Problem]:
+def _lengths(value: Any, trail: Trail) -> Iterator[tuple[Trail, str]]:
     """Durations out of bounds, wherever they are: more than nothing unless `least` says otherwise, and less than a week."""
     match value:
         case Duration():
@@ -137,6 +151,8 @@ def _depends(trail: Trail, bad: Trail) -> bool:
     match trail, bad:
         case ("nemeses", i, key, *_), ("nemeses", j, other, *_) if i == j:
             return (key in WHEN) == (other in WHEN or bool(difflib.get_close_matches(str(other), WHEN)))
+        case ("nemeses", _, "target" | "peers", *_) | ("cluster",) | ("cluster", "service"), ("workload",) | ("workload", "kind"):
+            return True
         case ("workload", *_), ("cluster" | "workload", *_):
             return True
         case ("expect", *_), ("checks", *_):
@@ -152,11 +168,10 @@ def _mended(data: Any, bad: list[Trail]) -> tuple[Scenario, dict[str | int, list
         return None
     data = copy.deepcopy(data)
     for trail in bad:
-        _drop(data, trail)
-    for key, value in FILLED.items():
-        part = data.setdefault(key, value)
-        if isinstance(value, dict) and isinstance(part, dict) and part.get("kind") == value["kind"]:
-            data[key] = part | {k: v for k, v in value.items() if (key, k) in bad}
+        _drop(data, trail[:-1] if trail[1:] and trail[-1] == "kind" else trail)
+    data = FILLED | data
+    for key in ("cluster", "workload"):
+        data[key] = data[key] | {option: most for option, most in MOST.get(data[key].get("kind"), {}).items() if (key, option) in bad}
     numbers: dict[str | int, list[int]] = {}
     for key, type_ in (("nemeses", NemesisOptions), ("checks", CheckOptions)):
         if key in data:

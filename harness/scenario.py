@@ -56,8 +56,6 @@ def load(path: Path, sets: Sequence[str] = ()) -> Scenario:
     document = Document(path, sets)
     try:
         scenario = msgspec.convert(document.data, Scenario, dec_hook=units.decode)
-        if not all("kind" in document.data[part] for part in ("cluster", "workload")):
-            raise msgspec.ValidationError("a kind is missing")  # msgspec asks for it only where there are several
     except msgspec.ValidationError as error:
         from diarchy.harness.problems import explained
         raise BadScenario(explained(document, str(error))) from None
@@ -101,21 +99,16 @@ def expand(names: Iterable[Path | str]) -> list[Path]:
 def schema() -> dict[str, Any]:
     """JSON Schema (2020-12) of a scenario."""
     made = msgspec.json.schema(Scenario, schema_hook=units.schema)
-    tagged = {name: d for name, d in made["$defs"].items() if "kind" in d.get("properties", {})}
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **_tidied(made, tagged)}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **_tidied(made)}
 
 
-def _tidied(value: Any, tagged: dict[str, Any], union: bool = False) -> Any:
-    """Descriptions without their source's indentation; and a union of one kind looks like any other union."""
+def _tidied(value: Any) -> Any:
+    """Descriptions without their source's indentation."""
     match value:
-        case {"$ref": str(ref), **rest} if not union and ref.rpartition("/")[2] in tagged:
-            (kind,) = tagged[ref.rpartition("/")[2]]["properties"]["kind"]["enum"]
-            return {**rest, "anyOf": [{"$ref": ref}], "discriminator": {"propertyName": "kind", "mapping": {kind: ref}}}
         case {**pairs}:
-            return {key: inspect.cleandoc(v) if key == "description" and isinstance(v, str) else _tidied(v, tagged, key == "anyOf")
-                    for key, v in pairs.items()}
+            return {key: inspect.cleandoc(v) if key == "description" and isinstance(v, str) else _tidied(v) for key, v in pairs.items()}
         case list() | tuple():
-            return [_tidied(item, tagged, union) for item in value]
+            return [_tidied(item) for item in value]
         case _:
             return value
 

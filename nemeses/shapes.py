@@ -1,14 +1,18 @@
-"""Partitions as sets of directed links, from the names of hosts alone."""
+"""Partitions as sets of directed links, from the names of hosts alone.
+
+networkx takes 0.1 s to import, which a run without such a fault is spared.
+"""
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from itertools import permutations
 from random import Random
-from typing import Literal
-
-import networkx as nx
+from typing import TYPE_CHECKING, Literal
 
 from diarchy.history.faults import Link
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 Direction = Literal["both", "in", "out"]
 
@@ -16,6 +20,8 @@ Direction = Literal["both", "in", "out"]
 def mesh(nodes: Collection[str], candidates: Collection[str], resource: str) -> nx.DiGraph[str]:
     """Every link that there is: between any two nodes, and from each candidate to each node and to the resource, both ways.
     Without candidates the nodes themselves have links to the resource."""
+    import networkx as nx
+
     graph: nx.DiGraph[str] = nx.DiGraph()
     graph.add_nodes_from((*nodes, *candidates, resource))
     graph.add_edges_from(permutations(nodes, 2))
@@ -29,6 +35,8 @@ def mesh(nodes: Collection[str], candidates: Collection[str], resource: str) -> 
 
 def boundary(graph: nx.DiGraph[str], target: Collection[str], peers: Collection[str], direction: Direction) -> tuple[Link, ...]:
     """The links between the targets and the peers outside of them; `in` carries data to the targets, `out` from them."""
+    import networkx as nx
+
     outside = set(peers) - set(target)
     out = nx.edge_boundary(graph, target, outside) if direction != "in" else ()
     into = nx.edge_boundary(graph, outside, target) if direction != "out" else ()
@@ -37,6 +45,8 @@ def boundary(graph: nx.DiGraph[str], target: Collection[str], peers: Collection[
 
 def split(groups: Sequence[Collection[str]]) -> tuple[Link, ...]:
     """Every link between hosts of different groups."""
+    import networkx as nx
+
     whole = nx.complete_multipartite_graph(*map(len, groups))
     names = dict(enumerate(name for group in groups for name in group))
     return tuple(sorted((names[a], names[b]) for a, b in whole.to_directed().edges))

@@ -22,7 +22,8 @@ class Simulated(msgspec.Struct, frozen=True, tag="simulated", tag_field="kind", 
 
     nodes: Annotated[int, msgspec.Meta(ge=1, le=15, description="how many nodes")] = 3
     service: Annotated[ServiceOptions | None, msgspec.Meta(description="the election service on the nodes; default: none")] = None
-    network: Annotated[Network, msgspec.Meta(description="how the links behave when nothing is wrong with them")] = Network()
+    network: Annotated[Network, msgspec.Meta(description="how the links behave when nothing is wrong with them")] = msgspec.field(
+        default_factory=Network)
     drift: Annotated[Annotated[float, msgspec.Meta(ge=0, le=0.5)], msgspec.Meta(description=(
         "each host's monotonic clock is fast or slow by at most this share, by dice"))] = 0.0
     offset: Annotated[Duration, msgspec.Meta(extra={"least": "0s"}, description=(
@@ -42,9 +43,10 @@ class Simulated(msgspec.Struct, frozen=True, tag="simulated", tag_field="kind", 
         return self.service is not None and self.service.tokens
 
     def problems(self) -> Iterator[tuple[str, str]]:
-        """What no world can be: pairs of an option and what is wrong with it."""
+        """What no world can be: pairs of an option (`service.wait` is one of the service's own) and what is wrong with it."""
         if self.service is not None:
-            yield from self.service.problems(self.nodes)
+            own = self.service.__struct_encode_fields__
+            yield from ((f"service.{key}" if key in own else key, text) for key, text in self.service.problems(self.nodes))
 
     def lease_problem(self, ttl: int) -> str | None:
         """Why the service would not grant a lease of just this length, or None."""

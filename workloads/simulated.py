@@ -106,7 +106,7 @@ class Member:
         transcript = Transcript(self._recorder, self.name, claimant)
 
         def say(line: Line) -> None:
-            transcript.line(line if clock.plain else _true(line, clock.true))
+            transcript.line(line if clock.plain else _true(line, lambda local: min(clock.true(local), self._recorder.now())))
 
         self._recorder.append(self.name, "ok", "ready", claimant=claimant)
         session = Session(claimant, say, self.host.now)

@@ -13,6 +13,7 @@ from msgspec import inspect as types
 
 from diarchy.checkers.kinds import CheckOptions
 from diarchy.clusters.kinds import ClusterOptions
+from diarchy.clusters.simulated.services.kinds import ServiceOptions
 from diarchy.harness.problems import least_of
 from diarchy.harness.scenario import Expect, Scenario
 from diarchy.history import units
@@ -22,13 +23,17 @@ from diarchy.nemeses.schedule import Schedule
 from diarchy.nemeses.targets import TARGETS
 from diarchy.workloads.kinds import Workload
 
-GROUPS: dict[str, Any] = {"clusters": ClusterOptions, "workloads": Workload, "nemeses": NemesisOptions, "checks": CheckOptions}
+GROUPS: dict[str, Any] = {"clusters": ClusterOptions, "services": ServiceOptions, "workloads": Workload, "nemeses": NemesisOptions,
+                          "checks": CheckOptions}
 
 COMMAND = "python -m diarchy.harness.catalog > docs/catalog.md"
 
 
 class Option(msgspec.Struct, frozen=True):
-    """One key of a kind. `default` is None where the key must be given; `bounds` is empty where there are none."""
+    """One key of a kind; of a mapping each of its keys, too, as `network.latency`.
+
+    `default` is None where the key must be given; `bounds` is empty where there are none.
+    """
 
     name: str
     type: str
@@ -71,7 +76,7 @@ def options(struct: type[msgspec.Struct], without: Collection[str] = ()) -> tupl
     """The keys of an option struct, as declared."""
     info = types.type_info(struct)
     assert isinstance(info, types.StructType)
-    return tuple(_option(struct, field) for field in info.fields if field.encode_name not in without)
+    return tuple(option for field in info.fields if field.encode_name not in without for option in _options(struct, field))
 
 
 def catalog() -> str:
@@ -92,6 +97,8 @@ def _page() -> Iterator[str]:
     every = kinds()
     for group in GROUPS:
         yield from ("", f"## {group.capitalize()}")
+        if group == "services":
+            yield from ("", "What candidates elect their leader on in the simulator: the `service` of a simulated cluster.")
         if group == "nemeses":
             yield from ("", "When, the same for all of them:", "")
             yield from _table(options(Schedule))
@@ -114,16 +121,20 @@ def _table(rows: Iterable[Option]) -> Iterator[str]:
         yield f"| `{row.name}` | {row.type.replace('|', ' or ')} | {default} | {about} |"
 
 
-def _option(struct: type[msgspec.Struct], field: types.Field) -> Option:
+def _options(struct: type[msgspec.Struct], field: types.Field) -> Iterator[Option]:
     inner, about = field.type, ""
     while isinstance(inner, types.Metadata):
         about = about or (inner.extra_json_schema or {}).get("description", "")
         inner = inner.type
+    if isinstance(inner, types.StructType):
+        yield Option(field.encode_name, "mapping", "", "", about)
+        yield from (msgspec.structs.replace(option, name=f"{field.encode_name}.{option.name}") for option in options(inner.cls))
+        return
     bounds = _bounds(inner)
     if isinstance(inner, types.CustomType) or _word(inner) == "duration":
         least = least_of(struct, field.name)
         bounds = "" if least == 1 else f"at least {least}"
-    return Option(field.encode_name, _word(inner), _default(field), bounds, about)
+    yield Option(field.encode_name, _word(inner), _default(field), bounds, about)
 
 
 def _default(field: types.Field) -> str | None:
@@ -157,9 +168,7 @@ def _word(type_: types.Type) -> str:
             return f"list of {_word(type_.item_type)}".replace("a kind", "kinds")
         case types.DictType():
             return "mapping"
-        case types.StructType():
-            return "a kind"
-        case types.IntType():
+        case types.IntType() | types.FloatType():
             return "number"
         case types.BoolType():
             return "true or false"
@@ -173,10 +182,8 @@ def _bounds(type_: types.Type) -> str:
             return _bounds(type_.type)
         case types.UnionType():
             return next((text for t in type_.types if (text := _bounds(t))), "")
-        case types.IntType(ge=int() as least, le=int() as most):
-            return f"{least} to {most}"
-        case types.IntType(ge=int() as least):
-            return f"at least {least}"
+        case types.IntType(ge=least, le=most) | types.FloatType(ge=least, le=most) if least is not None:
+            return f"at least {least}" if most is None else f"{least} to {most}"
     return ""
 
 

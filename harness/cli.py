@@ -23,6 +23,13 @@ Sets = Annotated[list[str] | None, typer.Option(
     "--set", metavar="PATH=VALUE", help="Change the scenario, e.g. workload.fence=false or nemeses.0.for=5s. May be repeated.")]
 
 
+class Until(StrEnum):
+    """Where a series of seeds ends early."""
+
+    VIOLATION = "violation"
+    UNEXPECTED = "unexpected"
+
+
 def version(asked: bool) -> None:
     if asked:
         from importlib.metadata import version as of
@@ -43,13 +50,36 @@ def run(
     json: Json = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
     sets: Sets = None,
+    report: Annotated[bool | None, typer.Option("--report/--no-report", help=(
+        "Write the HTML report. Default: of a run on real servers; for a simulated one the command that writes it is printed."))] = None,
+    seeds: Annotated[str | None, typer.Option(metavar="SEEDS", help=(
+        "Run it once for each: 1..1000, 5, 1..10,20, or 7.. without end. Simulated scenarios only. Files are kept of at most "
+        "20 runs that were not as expected."))] = None,
+    until: Annotated[Until | None, typer.Option(help=(
+        "Stop at the first seed whose verdict is a violation, or is not as expected. Without --seeds: from 1 on."))] = None,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Processes for many seeds; default: one for each core.")] = None,
+    check_determinism: Annotated[bool, typer.Option(help=(
+        "Run it twice, in two processes, and compare the histories byte by byte. Simulated scenarios only."))] = False,
 ) -> int:
     """Run a scenario, judge its history, write the report.
 
-    Example: diarchy run scenarios/etcd/paused-leader.yaml --set workload.ttl=4s
+    With many seeds the exit status is 0 if every run was as expected, 1 if one was not, 3 if those were all inconclusive, 70 if one
+    ended in an error. Where a scenario expects a violation, --until violation looks for it: 0 if it is found as expected, 1 if
+    it is not found, or another one is.
+
+    Examples: diarchy run scenarios/etcd/paused-leader.yaml --set workload.ttl=4s;
+    diarchy run scenarios/simulated/raft.yaml --seeds 1..1000
     """
-    from diarchy.harness.perform import perform
-    return perform(scenario, seed, out, tuple(sets or ()), as_json=json, quiet=quiet)
+    from diarchy.harness.perform import Asked, perform
+    asked = Asked(scenario, out, tuple(sets or ()))
+    alone(seed=seed is not None, seeds=bool(seeds or until), check_determinism=check_determinism)
+    if check_determinism:
+        from diarchy.harness.determinism import compare
+        return compare(asked, seed)
+    if seeds or until:
+        from diarchy.harness.trials import attempt
+        return attempt(asked, many(seeds or "1.."), until, jobs or len(os.sched_getaffinity(0)), as_json=json, quiet=quiet)
+    return perform(asked, seed, as_json=json, quiet=quiet, report=report)
 
 
 @app.command(epilog=STATUSES)
@@ -102,7 +132,7 @@ def validate(
 
 @app.command(name="list")
 def list_(
-    what: Annotated[str | None, typer.Argument(help="clusters, workloads, nemeses, checks or targets; default: all.")] = None,
+    what: Annotated[str | None, typer.Argument(help="clusters, services, workloads, nemeses, checks or targets; default: all.")] = None,
     json: Json = False,
 ) -> int:
     """List what a scenario can name: kinds, their options, defaults and meaning."""

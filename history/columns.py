@@ -213,7 +213,7 @@ class History:
         for name in NAMES:
             setattr(self, name, Names(columns.array(name), list(columns.tables[name])))
         self.again = columns.array("again") != 0
-        self.value, self.error = columns.value, columns.error
+        self.value, self.error = dict(columns.value), dict(columns.error)
         self.warnings: list[str] = []
         self.by_time = np.argsort(self.time, kind="stable")
         self.end = int(self.time.max()) if len(self) else 0

@@ -69,9 +69,11 @@ def test_a_history_can_go_on_after_it_was_asked_for() -> None:
     recorder = Recorder(lambda: 7, keep=told.add)
     assert len(told.history()) == 0
     assert [recorder.tell("c1/elect", "invoke", "acquire"), recorder.tell("c1/elect", "ok", "acquire", token=3)] == [0, 1]
-    assert told.history().op(1) == Op(1, 7, "c1/elect", "ok", "acquire", seen=7, of=0, token=3)
-    assert recorder.append("harness", "ok", "end").index == 2
-    assert len(told.history()) == 3
+    before = told.history()
+    assert before.op(1) == Op(1, 7, "c1/elect", "ok", "acquire", seen=7, of=0, token=3)
+    assert recorder.append("harness", "ok", "end", value=1, error="late").index == 2
+    assert told.history().op(2) == Op(2, 7, "harness", "ok", "end", seen=7, value=1, error="late")
+    assert (len(before), before.value, before.error) == (2, {}, {})
 
 
 def test_what_listens_hears_what_was_told() -> None:

@@ -32,7 +32,7 @@ class Raft(Peers, frozen=True, tag="raft", tag_field="kind", forbid_unknown_fiel
 
     heartbeat: Annotated[Duration, msgspec.Meta(description="time between a leader's heartbeats")] = default("50ms")
     election: Annotated[Duration, msgspec.Meta(description="least time without a heartbeat after which a node campaigns")] = default("150ms")
-    spread: Annotated[Duration, msgspec.Meta(description=(
+    spread: Annotated[Duration, msgspec.Meta(extra={"least": "0s"}, description=(
         "a random time of up to this is added to each election time-out; with 0s, ties repeat"))] = default("150ms")
     pre_vote: Annotated[bool, msgspec.Meta(description=(
         "a node asks whether it could win before it begins a new term, and nobody says yes who hears a leader"))] = True

@@ -1,6 +1,7 @@
 """YAML with the place of every value, and without YAML 1.1's surprises: what it would change in silence is refused."""
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -131,7 +132,10 @@ class Document:
             case "float":
                 if ":" in text:
                     self._wrong(node, f"{text} is a number to the base 60 in YAML; a duration has a unit, such as 90s or 10m")
-                return yaml.SafeLoader("").construct_yaml_float(node)
+                number = yaml.SafeLoader("").construct_yaml_float(node)
+                if not math.isfinite(number):
+                    self._wrong(node, f"{text} is no number that can be counted with")
+                return number
             case "str" | "timestamp" | "value":
                 return text
             case tag:

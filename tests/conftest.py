@@ -34,6 +34,10 @@ def lacks_browser() -> str:
     return "" if finding.state == "ok" else f"{finding.seen}: {finding.remedy}"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--rewrite", action="store_true", help="write the stories of tests/workloads/machines anew with what came of them")
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if item.get_closest_marker("docker") and (reason := lacks_docker()):
         pytest.skip(reason)

@@ -14,7 +14,7 @@ def can_elect(nodes: Collection[str], candidates: Collection[str], quorum: int, 
     awake = set(alive) - set(paused)
     names = awake & (set(nodes) | set(candidates))
     graph = _open(names, cut) if cut else {name: names - {name} for name in names}
-    return any(sum(peer in nodes for peer in graph[node]) + 1 >= quorum and any(peer in candidates for peer in graph[node])
+    return any(sum(peer in nodes for peer in graph[node]) + 1 >= quorum and (not candidates or any(peer in candidates for peer in graph[node]))
                for node in nodes if node in awake)
 
 

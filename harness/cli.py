@@ -1,11 +1,16 @@
 """The command line. Progress goes to stderr, answers to stdout."""
+import os
 import sys
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from diarchy.harness.store import ROOT
+
+if TYPE_CHECKING:
+    from diarchy.harness.seeds import Seeds
 
 STATUSES = """Exit status: 0 as expected · 1 not as expected, or a violation that was not · 3 inconclusive · 64 wrong usage ·
 65 bad scenario or history · 69 no Docker engine, image or cluster · 70 a file that cannot be written, or an internal error ·
@@ -72,14 +77,30 @@ def run(
     """
     from diarchy.harness.perform import Asked, perform
     asked = Asked(scenario, out, tuple(sets or ()))
-    alone(seed=seed is not None, seeds=bool(seeds or until), check_determinism=check_determinism)
+    together(**{"--seed": seed is not None, "--seeds or --until": bool(seeds or until)})
+    together(**{"--check-determinism": check_determinism, "--seeds or --until": bool(seeds or until)})
     if check_determinism:
         from diarchy.harness.determinism import compare
         return compare(asked, seed)
     if seeds or until:
         from diarchy.harness.trials import attempt
-        return attempt(asked, many(seeds or "1.."), until, jobs or len(os.sched_getaffinity(0)), as_json=json, quiet=quiet)
+        return attempt(asked, parsed(seeds or "1.."), until, jobs or len(os.sched_getaffinity(0)), as_json=json, quiet=quiet)
     return perform(asked, seed, as_json=json, quiet=quiet, report=report)
+
+
+def parsed(text: str) -> "Seeds":
+    """The seeds meant."""
+    from diarchy.harness.seeds import Seeds
+    try:
+        return Seeds(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--seeds") from None
+
+
+def together(**options: bool) -> None:
+    """Refuse options that contradict each other."""
+    if all(options.values()):
+        raise typer.BadParameter(f"{' and '.join(options)} cannot both be meant")
 
 
 @app.command(epilog=STATUSES)

@@ -39,24 +39,23 @@ class Seeds:
     def __init__(self, text: str) -> None:
         self.text = text
         self.ranges: list[range] = []
-        for first, last in sorted(map(_ends, text.split(","))):
-            if self.ranges and first <= self.ranges[-1].stop:
+        for part in sorted(map(_range, text.split(",")), key=lambda part: part.start):
+            if self.ranges and part.start <= self.ranges[-1].stop:
                 joined = self.ranges.pop()
-                first, last = joined.start, max(joined.stop - 1, last)
-            self.ranges.append(range(first, last + 1))
-
-    def __len__(self) -> int:
-        return sum(map(len, self.ranges))
+                self.ranges.append(range(joined.start, max(joined.stop, part.stop)))
+            else:
+                self.ranges.append(part)
 
     def __iter__(self) -> Iterator[int]:
         return chain.from_iterable(self.ranges)
 
     @property
-    def endless(self) -> bool:
-        return self.ranges[-1].stop == END
+    def count(self) -> int | None:
+        """How many; None if there is no end."""
+        return None if self.ranges[-1].stop == END else sum(map(len, self.ranges))
 
 
-def _ends(part: str) -> tuple[int, int]:
+def _range(part: str) -> range:
     said = re.fullmatch(r"\s*(\d+)(\.\.(\d*))?\s*", part, re.ASCII)
     if said is None:
         raise ValueError(f"{part.strip() or 'nothing'} is no seed and no range of seeds; write 5, 1..1000, 1..10,20 or 7..")
@@ -66,7 +65,7 @@ def _ends(part: str) -> tuple[int, int]:
         raise ValueError(f"{part.strip()}: a range goes up")
     if last >= END:
         raise ValueError(f"{part.strip()}: seeds are below 2^63")
-    return first, last
+    return range(first, last + 1)
 
 
 def once(scenario: Scenario, seed: int) -> Verdict:

@@ -3,8 +3,8 @@ import ctypes
 import os
 import signal
 from collections import deque
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Generator, Iterable
+from contextlib import suppress
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 
@@ -52,53 +52,58 @@ class Worker:
         return f"the process that ran it ended with {signal.Signals(-code).name if code < 0 else f'status {code}'}"
 
 
-def results(scenario: Scenario, seeds: Iterable[int], jobs: int, tick_s: float) -> Iterator[Trial | None]:
-    """The trial of each seed, in their order, from as many processes; None whenever nothing came for `tick_s`. Close it to stop.
+class Workers:
+    """As many processes as asked for. One that dies is replaced; the seed that it was running is an error."""
 
-    A process that dies is replaced; the seed that it was running is an error.
-    """
-    left, order, done = iter(seeds), deque[int](), dict[int, Trial]()
-    again: deque[int] = deque()
-    with _workers() as workers:
-        while True:
-            while len(workers) < jobs:
-                workers.append(Worker(scenario, workers))
-            for worker in workers:
-                while len(worker.seeds) < AHEAD:
-                    if again:
-                        worker.send(again.popleft())
-                    elif (seed := next(left, None)) is not None:
-                        order.append(seed)
-                        worker.send(seed)
-                    else:
-                        break
-            if not order:
-                return
-            heard = wait([worker.line for worker in workers], tick_s)
-            for worker in [worker for worker in workers if worker.line in heard]:
-                if result := worker.receive():
-                    done[result.seed] = result
-                    continue
-                workers.remove(worker)
-                why = worker.end()
-                if worker.seeds:
-                    guilty, *rest = worker.seeds
-                    done[guilty] = Trial(guilty, "error", False, why=(why,))
-                    again.extend(rest)
+    def __init__(self, scenario: Scenario, seeds: Iterable[int], jobs: int) -> None:
+        self._scenario, self._left, self._jobs = scenario, iter(seeds), jobs
+        self._workers: list[Worker] = []
+        self._again: list[int] = []
+        self._order: deque[int] = deque()
+        self._done: dict[int, Trial] = {}
+
+    def results(self, tick_s: float) -> Generator[Trial | None, None, None]:
+        """The trial of each seed, in the order of the seeds; None whenever nothing came for `tick_s`."""
+        while self._give():
+            heard = wait([worker.line for worker in self._workers], tick_s)
+            for worker in [worker for worker in self._workers if worker.line in heard]:
+                self._take(worker)
             if not heard:
                 yield None
-            while order and order[0] in done:
-                yield done.pop(order.popleft())
+            while self._order and self._order[0] in self._done:
+                yield self._done.pop(self._order.popleft())
 
-
-@contextmanager
-def _workers() -> Iterator[list[Worker]]:
-    workers: list[Worker] = []
-    try:
-        yield workers
-    finally:
-        for worker in workers:
+    def close(self) -> None:
+        """Drop what is under way."""
+        for worker in self._workers:
             worker.end()
+
+    def _give(self) -> bool:
+        """Keep everybody busy; False when all is done."""
+        while len(self._workers) < self._jobs:
+            self._workers.append(Worker(self._scenario, self._workers))
+        for worker in self._workers:
+            while len(worker.seeds) < AHEAD and (seed := self._next()) is not None:
+                worker.send(seed)
+        return bool(self._order)
+
+    def _next(self) -> int | None:
+        if self._again:
+            return self._again.pop(0)
+        if (seed := next(self._left, None)) is not None:
+            self._order.append(seed)
+        return seed
+
+    def _take(self, worker: Worker) -> None:
+        if result := worker.receive():
+            self._done[result.seed] = result
+            return
+        self._workers.remove(worker)
+        why = worker.end()
+        if worker.seeds:
+            guilty, *rest = worker.seeds
+            self._done[guilty] = Trial(guilty, "error", False, why=(why,))
+            self._again += rest
 
 
 def _work(scenario: Scenario, line: Connection, inherited: Iterable[Connection], parent: int) -> None:

@@ -1,4 +1,6 @@
 """The registry of election services: this union."""
 from diarchy.clusters.simulated.services.lease import Lease
+from diarchy.clusters.simulated.services.redis import Redis
+from diarchy.clusters.simulated.services.redlock import Redlock
 
-ServiceOptions = Lease
+ServiceOptions = Lease | Redis | Redlock

@@ -1,7 +1,7 @@
 """The judge: which checks run, what is expected of them, and bytes that never differ."""
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 import pytest
@@ -17,15 +17,16 @@ ONLY_OVERLAP = ({"kind": "overlap"}, {"kind": "assumptions", "min_writes": 0})
 SPLIT = [*acquire("c1", 0, 0.1, 1), *acquire("c2", 1, 1.1, 2), line(4, "c1/elect", "ok", "step-down", tenure=1)]
 """Granted: both certain for 2.9 s."""
 CALM = acquire("c1", 0, 0.1, 1)
+EVERY = ["assumptions", "overlap", "fencing", "availability", "stability", "herd"]
 
 
 def judged(lines: list[dict[str, Any]], checks: Any = ONLY_OVERLAP, **expect: Any) -> Verdict:
     return judge.judge(tell(lines, checks=checks, expect=expect, scenario="s", seed=7))
 
 
-def test_all_four_checks_where_none_is_named() -> None:
-    assert [check.check for check in judged(CALM, ()).checks] == ["assumptions", "overlap", "fencing", "availability"]
-    assert len(DEFAULTS) == 4
+def test_every_check_where_none_is_named() -> None:
+    assert [check.check for check in judged(CALM, ()).checks] == EVERY
+    assert len(DEFAULTS) == len(get_args(CheckOptions))
 
 
 def test_the_assumptions_are_always_checked() -> None:
@@ -85,7 +86,7 @@ def test_verdict_json_is_plain_and_stable() -> None:
     assert first.endswith(b"\n")
     plain = json.loads(first)
     assert (plain["verdict"], plain["as_expected"], plain["scenario"], plain["seed"]) == ("violation", False, "s", 7)
-    assert [check["check"] for check in plain["checks"]] == ["assumptions", "overlap", "fencing", "availability"]
+    assert [check["check"] for check in plain["checks"]] == EVERY
     (granted,) = (f for f in plain["checks"][1]["findings"] if f["kind"] == "granted")
     assert (granted["level"], granted["claimants"], granted["start"], granted["end"]) == ("belief", ["c1#1", "c2#1"], 1.1 * S, 4 * S)
     assert msgspec.json.decode(first, type=Verdict).checks[0].check == "assumptions"

@@ -92,7 +92,7 @@ def test_what_is_written_back_has_every_default(tmp_path: Path) -> None:
     plain = yaml.safe_load(dump(load(file(tmp_path, SMALL))))
     assert plain["workload"]["recipe"] == "careful"
     assert plain["settle"] == "3s"
-    assert [check["kind"] for check in plain["checks"]] == ["assumptions", "overlap", "fencing", "availability"]
+    assert [check["kind"] for check in plain["checks"]] == ["assumptions", "overlap", "fencing", "availability", "stability", "herd"]
     assert "seed" not in plain
 
 

@@ -40,7 +40,8 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     settle: Annotated[Duration, msgspec.Meta(extra={"least": "0s"}, description=(
         "then all faults are lifted and the candidates go on for so long: late writes may arrive"))] = default("3s")
     nemeses: Annotated[tuple[NemesisOptions, ...], msgspec.Meta(description="what goes wrong; all of them side by side")] = ()
-    checks: Annotated[tuple[CheckOptions, ...], msgspec.Meta(description="what is judged; default: every check")] = DEFAULTS
+    checks: Annotated[tuple[CheckOptions, ...], msgspec.Meta(description="what is judged; default: every check")] = msgspec.field(
+        default_factory=lambda: DEFAULTS)  # not a plain default: the schema would have to hold its durations
     expect: Annotated[dict[str, Expect], msgspec.Meta(description=(
         "what checks must say, by check; one that is not named must be valid"))] = {}
     seed: Annotated[Annotated[int, msgspec.Meta(ge=0)] | None, msgspec.Meta(description=(

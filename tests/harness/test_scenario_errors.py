@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from refused import wrong
 
 from diarchy.harness.scenario import BadScenario, load
 
@@ -45,7 +46,7 @@ SAID = """\
 7:12: unknown kind: 'partiton'; did you mean 'partition'?
 8:47: there is no n7; the nodes are n1 to n3
 8:66: given together with `at`; give one of them: `at` counts from the start, `after` from the first leader
-9:5: the key 'kind' is missing; known: partition, latency, stall, reset, pause, kill
+9:5: the key 'kind' is missing; known: partition, latency, stall, reset, pause, kill, skew
 10:27: unknown target 'leadr'; did you mean 'leader'?
 10:39: expected a duration (a number and a unit, such as 250ms, 3s or 2m), got the number 5; write 5s or 5ms
 11:26: there is no c60; the candidates are c1 to c50
@@ -59,17 +60,6 @@ SAID = """\
 16:7: -1 is less than 0, the minimum of seed
 17:1: unknown key 'sede'; did you mean 'seed'?
 """
-
-
-def wrong(tmp_path: Path, text: str | bytes) -> list[str]:
-    """What is said of a file, without its name."""
-    path = tmp_path / "bad.yaml"
-    path.write_bytes(text.encode() if isinstance(text, str) else text)
-    with pytest.raises(BadScenario) as error:
-        load(path)
-    lines = str(error.value).splitlines()
-    assert all(line.startswith(f"{path}:") for line in lines), lines
-    return [line.removeprefix(f"{path}:").strip() for line in lines]
 
 
 def test_a_thoroughly_bad_scenario_is_told_all_at_once(tmp_path: Path) -> None:

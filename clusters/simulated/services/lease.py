@@ -62,10 +62,11 @@ class Find(msgspec.Struct, frozen=True):
 
 
 class Watch(msgspec.Struct, frozen=True):
-    """Answered when the key with this token has been deleted."""
+    """Answered when the key with this token has been deleted. A client that watches again means the same watch."""
 
     key: str
     token: int | None
+    client: str
 
 
 class _Lease(msgspec.Struct):
@@ -90,16 +91,14 @@ class LeaseService:
         self._world = world
         self._leases: dict[str, _Lease] = {}
         self._keys: dict[str, _Kept] = {}
-        self._watches: list[tuple[str, Watch, Answer]] = []
+        self._watches: dict[Watch, tuple[str, Answer]] = {}
         self._revision = 1
 
     def start(self) -> None:
         self._quorum.start()
 
     def observe(self, node: str) -> Observation:
-        term = self._quorum.claim(node)
-        return Observation(term is not None, self._quorum.term if term is None else term, self._world.host(node).claimant,
-                           "follower" if term is None else "leader")
+        return self._quorum.observe(node)
 
     def store(self, caller: Caller, first: int) -> LeaseStore:
         return SimulatedLeaseStore(caller, first)
@@ -178,15 +177,14 @@ class LeaseService:
 
     def _watch(self, node: str, watch: Watch, answer: Answer) -> None:
         held = self._keys.get(watch.key)
-        self._watches.append((node, watch, answer))
+        self._watches[watch] = node, answer
         if held is None or held.place.token != watch.token:
             self._tell(watch.key)
 
     def _tell(self, key: str) -> None:
         """Each node tells its watchers, once it has heard of the deletion itself."""
-        told = [entry for entry in self._watches if entry[1].key == key]
-        self._watches = [entry for entry in self._watches if entry[1].key != key]
-        for node, _, answer in told:
+        for watch in [watch for watch in self._watches if watch.key == key]:
+            node, answer = self._watches.pop(watch)
             self._world.send(self._quorum.leader, node, answer, None)
 
 
@@ -215,4 +213,4 @@ class SimulatedLeaseStore(Rotating):
         return cast("tuple[Place, ...]", await self._call(Find(key, under=True)))
 
     async def gone(self, held: Place) -> None:
-        await self._call(Watch(held.key, held.token))
+        await self._call(Watch(held.key, held.token, self._caller.host.claimant))

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from diarchy.clusters.simulated.rpc import Answer
+from diarchy.clusters.cluster import Observation
+from diarchy.clusters.simulated.rpc import Answer, once
 from diarchy.clusters.simulated.world import World
 
 LOOK = 100_000_000
@@ -27,7 +28,7 @@ class Quorum:
         self.leader, self.term = nodes[0], 1
         self._election, self._elected = election, elected
         self._claims = {nodes[0]: 1}
-        self._failing = 0
+        self._failing_since: int | None = None
 
     def start(self) -> None:
         """Begin to watch over the leader."""
@@ -39,19 +40,25 @@ class Quorum:
         """The term in which a node believes to lead, if it does."""
         return self._claims.get(node)
 
+    def observe(self, node: str) -> Observation:
+        """What the node says of itself."""
+        term = self.claim(node)
+        return Observation(term is not None, self.term if term is None else term, self.world.host(node).claimant,
+                           "follower" if term is None else "leader")
+
     def propose(self, node: str, apply: Callable[[], Any], answer: Answer) -> None:
         """Once a majority has it, `apply()` happens; its result, or the exception that it raises, goes back by the node that was asked."""
         def back(result: Any) -> None:
             self.world.send(leader, node, answer, result)
 
         leader = self.leader
-        self.world.send(node, leader, self._lead, leader, self.term, apply, back)
+        self.world.send(node, leader, once(partial(self._lead, leader, self.term, apply, back)))
 
     def _lead(self, leader: str, term: int, apply: Callable[[], Any], back: Answer) -> None:
         acks = {leader}
 
         def count(node: str) -> None:
-            if term == self.term and len(acks) < self.size:
+            if self._claims.get(leader) == term == self.term and len(acks) < self.size:
                 acks.add(node)
                 if len(acks) == self.size:
                     done()
@@ -63,7 +70,7 @@ class Quorum:
                 result = error
             back(result)
 
-        if term != self.term:
+        if not self._claims.get(leader) == term == self.term:
             return
         if self.size == 1:
             return done()
@@ -75,22 +82,27 @@ class Quorum:
         self.world.send(node, leader, count, node)
 
     def _look(self) -> None:
-        able = [node for node in self.nodes if self._able(node)]
-        self._failing = 0 if self.leader in able else self._failing + LOOK
-        if able and self._failing >= self._election:
-            self._lead_from_now_on(able[0])
+        able, now = [node for node in self.nodes if self._able(node)], self.world.now()
+        failed = self._failing_since is not None and now - self._failing_since >= self._election
+        if able and failed:
+            self._lead_from_now_on(self.leader if self.leader in able else able[0])
+        elif self.leader in able and not failed:
+            self._failing_since = None
+        elif self._failing_since is None:
+            self._failing_since = now
         for node in [node for node in self._claims if node != self.leader]:
             host = self.world.host(node)
             if host.dead or (host.awake and self._hears(node, self.leader)):
                 del self._claims[node]
 
     def _restarted(self, node: str) -> None:
-        """A leader that comes back before it was replaced is elected anew: its timers died with it."""
+        """It knows of no term any more. A leader is elected anew soon, be it the same: its timers died with it."""
+        self._claims.pop(node, None)
         if node == self.leader:
-            self._lead_from_now_on(node)
+            self._failing_since = self.world.now() - self._election
 
     def _lead_from_now_on(self, node: str) -> None:
-        self.leader, self.term, self._failing = node, self.term + 1, 0
+        self.leader, self.term, self._failing_since = node, self.term + 1, None
         self._claims[node] = self.term
         self._elected()
 

@@ -52,12 +52,17 @@ class Document:
         self.data = self._plain(self._root, 0)
 
     def mistake(self, trail: Trail, text: str, of_key: bool = False) -> Mistake:
-        """A mistake at the value that the trail leads to (or the key itself); at the nearest one above where there is none."""
-        node = self.node(trail, of_key)
-        return self._at(node, text)
+        """A mistake at the value that the trail leads to (or the key itself). A default has no place: it is named, at the nearest
+        value above it."""
+        node, left = self._found(trail, of_key)
+        return self._at(node, f"{left[-1]}: {text}" if left and str(left[-1]) not in text else text)
 
-    def node(self, trail: Trail, of_key: bool = False) -> yaml.Node:
+    def node(self, trail: Trail) -> yaml.Node:
         """The node of a value, or the nearest one above it."""
+        return self._found(trail, False)[0]
+
+    def _found(self, trail: Trail, of_key: bool) -> tuple[yaml.Node, Trail]:
+        """The node of a value or its key, or the nearest one above, and what is left of the trail there."""
         assert self._root is not None
         node = self._root
         for i, step in enumerate(trail):
@@ -66,9 +71,9 @@ class Document:
                 continue
             found = _pick(node, str(step))
             if found is None:
-                return node
+                return node, trail[i:]
             node = found[0] if of_key and i == len(trail) - 1 else found[1]
-        return node
+        return node, ()
 
     def _compose(self, source: str, name: str) -> yaml.Node | None:
         try:

@@ -40,7 +40,7 @@ class Partition(Schedule, frozen=True, tag="partition", tag_field="kind", forbid
         yield from contradictions(self, world)
         if self.shape == "isolate":
             if self.target is None:
-                yield "target", "missing: whom to isolate"
+                yield "target", "the key 'target' is missing: whom to isolate"
             else:
                 yield from unlinked(self.target, _peers(self.peers), world)
             return

@@ -35,6 +35,10 @@ duration: 10s
     ("{kind: lease}", "{kind: lease, election: 1}", ["2:71: expected a duration (a number and a unit, such as 250ms, 3s or 2m), got the number 1"]),
     ("{kind: lease}", "{kind: lease, election: 0s}", ["2:71: must be more than nothing"]),
     ("{kind: lease}", "{kind: lease, election: 169h}", ["2:71: 169h is longer than 168h"]),
+    ("lease", "redis, wait: 5", ["2:67: 5 replicas are asked for, and 5 nodes have 4: nothing would ever be written"]),
+    ("lease", "redis, tick: 1s, renew: bling", ["2:61: unknown key 'tick'; known: kind, replication", "2:78: 'bling' is no value of renew; did you mean 'blind'?"]),
+    ("nodes: 5, service: {kind: lease}", "nodes: 4, service: {kind: redlock}", ["2:35: Redlock takes an odd number of servers, three or more, not 4"]),
+    ("{kind: lock}", "{kind: lock, ttl: 0s}", ["3:11: renew_every: 1s is not shorter than the TTL (0s)", "3:29: must be more than nothing"]),
     ("service: {kind: lease}, ", "", ["2:10: the key 'service' is missing: what the candidates elect their leader on, such as {kind: lease}"]),
     ("{latency: 1ms}", "1ms", ["2:71: expected a mapping, got the text '1ms'"]),
     ("{latency: 1ms}", "[1ms]", ["2:71: expected a mapping, got a list"]),
@@ -65,6 +69,17 @@ def test_one_thing_changed_in_the_simulator(tmp_path: Path, old: str, new: str, 
     assert [line[:len(start)] for line, start in zip(found, said, strict=True)] == said
 
 
+@pytest.mark.parametrize(("service", "workload", "said"), [
+    ("redis", "{kind: lock, wait: predecessor}", ["3:30: this service keeps no queue, so that nobody has a predecessor; give `holder`"]),
+    ("redlock", "{kind: lock, wait: predecessor}", ["3:30: this service keeps no queue"]),
+    ("redis", "{kind: lock, ttl: 4.0001s}", ["3:29: 4000100us is no whole number of milliseconds, which is what Redis takes"]),
+    ("redlock", "{kind: lock, ttl: 2ms, renew_every: 1ms}", ["3:29: 2ms is too short: nothing is left of it"]),
+])
+def test_what_a_service_cannot_give(tmp_path: Path, service: str, workload: str, said: list[str]) -> None:
+    found = wrong(tmp_path, SIMULATED.replace("lease", service).replace("{kind: lock}", workload))
+    assert [line[:len(start)] for line, start in zip(found, said, strict=True)] == said
+
+
 PEERS = """\
 name: small
 cluster: {kind: simulated, nodes: 5}
@@ -81,6 +96,7 @@ duration: 10s
     ("raft", "raft, command: [./own]", ["3:24: unknown key 'command'; known: kind, write_every"]),
     ("raft", "raft, heartbeat: 0s, write_every: 0s", ["3:35: must be more than nothing", "3:52: must be more than nothing"]),
     ("raft", "raft, heartbeat: 150ms", ["3:35: 150ms is too long for an election time-out of 150ms: no leader would stay"]),
+    ("raft", "raft, election: 50ms", ["3:11: heartbeat: 50ms is too long for an election time-out of 50ms"]),
     ("raft", "raft, lease: true, check_quorum: false", ["3:31: needs check_quorum"]),
     ("raft", "bully, quorum: true, lease: 500ms", ["3:46: 500ms is too short for heartbeats every 500ms"]),
 ])

@@ -65,10 +65,10 @@ class Redis(msgspec.Struct, frozen=True, tag="redis", tag_field="kind", forbid_u
         return self.token == "incr"
 
     def problems(self, nodes: int) -> Iterator[tuple[str, str]]:
-        """What no such service can be: pairs of an option of the cluster and what is wrong with it."""
+        """What no such service can be: pairs of an option, its own or the cluster's, and what is wrong with it."""
         for key, asked in (("wait", self.wait), ("min_replicas", self.min_replicas)):
             if asked > nodes - 1:
-                yield "service", f"{key}: {asked} replicas are asked for, and {nodes} nodes have {nodes - 1}: nothing would ever be written"
+                yield key, f"{asked} replicas are asked for, and {nodes} nodes have {nodes - 1}: nothing would ever be written"
 
     def lease_problem(self, ttl: int) -> str | None:
         """Why Redis would not take this TTL, or None."""

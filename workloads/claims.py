@@ -11,19 +11,19 @@ class Claims:
     def __init__(self, host: SimulatedHost, recorder: Recorder) -> None:
         self.tenure: int | None = None
         self.token: int | None = None
-        self._host, self._recorder = host, recorder
+        self._host, self.tell = host, recorder.tell
         self._asked: int | None = None
         self._renewal = False
 
     def say(self, process: str, type: Any, f: str, **rest: Any) -> int:
         """One line; its index."""
-        return self._recorder.tell(f"{self._host.name}/{process}", type, f, claimant=self._host.claimant, **rest)
+        return self.tell(f"{self._host.name}/{process}", type, f, claimant=self._host.claimant, **rest)
 
     def ready(self) -> None:
-        self._recorder.tell(self._host.name, "ok", "ready", claimant=self._host.claimant)
+        self.tell(self._host.name, "ok", "ready", claimant=self._host.claimant)
 
     def ended(self) -> None:
-        self._recorder.tell(self._host.name, "ok", "exit", claimant=self._host.claimant, value={"status": 0})
+        self.tell(self._host.name, "ok", "exit", claimant=self._host.claimant, value={"status": 0})
 
     def tick(self) -> None:
         """A sign of life."""

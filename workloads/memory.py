@@ -51,9 +51,8 @@ class SimulatedResource:
         """A write has arrived: decide, and record what was decided."""
         record, new = self.fence.write(write)
         if new:
-            rest = {"order": record.order} if record.order is not None else {}
-            self._recorder.tell(RESOURCE, record.type, "write", id=record.id, token=record.token, fence=record.fence,
-                                  epoch=record.epoch, **rest)
+            self._recorder.tell(RESOURCE, record.type, "write", id=record.id, token=record.token, order=record.order,
+                                epoch=record.epoch, fence=record.fence)
         return record
 
 

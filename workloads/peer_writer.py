@@ -16,6 +16,7 @@ class PeerWriter:
         self._loop, self._host, self._claims, self._resource = world.loop, world.host(name), claims, resource
         self._there, self._back = world.link(name, RESOURCE).send, world.link(RESOURCE, name).send
         self._every, self._timeout, self._in_office = int(every), int(timeout), in_office
+        self._tell, self._process = claims.tell, f"{name}/write"
         self._count = self._unknown = 0
         self._pending: Write | None = None
         self._left, self._tenure = 0, 0
@@ -38,7 +39,7 @@ class PeerWriter:
         claims, self._left, self._tenure = self._claims, self._host.now(), tenure
         self._count += 1
         write = self._pending = Write(f"{self._host.claimant}-{self._count}", claims.token, self._count)
-        claims.say(self._process, "invoke", "write", tenure=tenure, token=write.token, id=write.id, value=self._count)
+        self._tell(self._process, "invoke", "write", claimant=self._host.claimant, tenure=tenure, token=write.token, id=write.id, value=self._count)
         self._there(self._arrive, write, tenure)
         if not self._watched:
             self._watch(self._left + self._timeout)
@@ -55,7 +56,8 @@ class PeerWriter:
             return
         self._pending = None
         error = None if record.type == "ok" else f"the fence is at {record.fence}"
-        self._claims.say(self._process, record.type, "write", tenure=tenure, token=record.token, id=record.id, error=error)
+        self._tell(self._process, record.type, "write", claimant=self._host.claimant, tenure=tenure, token=record.token, id=record.id,
+                   error=error)
         self._next(tenure)
 
     def _next(self, tenure: int) -> None:
@@ -80,12 +82,9 @@ class PeerWriter:
             return self._watch(due)
         write, self._pending = self._pending, None
         tenure = self._claims.tenure
-        self._claims.say(self._process, "info", "write", tenure=self._tenure, token=write.token, id=write.id, error="no answer in time")
+        self._tell(self._process, "info", "write", claimant=self._host.claimant, tenure=self._tenure, token=write.token, id=write.id,
+                   error="no answer in time")
         self._unknown += 1
+        self._process = f"{self._host.name}/write.{self._unknown}"  # one whose op has an unknown outcome does nothing more
         if tenure is not None:
             self._write(tenure, None)
-
-    @property
-    def _process(self) -> str:
-        """A process whose op has an unknown outcome does nothing more."""
-        return f"write.{self._unknown}" if self._unknown else "write"

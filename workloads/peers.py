@@ -69,9 +69,14 @@ class Peer:
         if not self.host.dead:
             self._say.ended()
 
+    @property
+    def leads(self) -> bool:
+        """Whether it is in office by its own account."""
+        return self._say.tenure is not None
+
     def tick(self) -> None:
         """A sign of life, while it leads."""
-        if self.host.awake and self._say.tenure is not None:
+        if self.host.awake and self.leads:
             self._say.tick()
 
     def receive(self, sender: str, message: Any) -> None:

@@ -40,7 +40,7 @@ class SimulatedHost:
 
     def __init__(self, name: str, loop: VirtualLoop, clock: Clock) -> None:
         self.name, self.clock = name, clock
-        self.boot = 1
+        self.boot, self.claimant = 1, f"{name}#1"
         self.awake, self.dead = True, False
         self.killed: list[Callable[[], object]] = []
         self.started: list[Callable[[], object]] = []
@@ -48,10 +48,6 @@ class SimulatedHost:
         self._loop = loop
         self._offset, self._rate = clock.offset, clock.rate
         self._parked: deque[asyncio.Handle | tuple[Callable[..., object], tuple[Any, ...]]] = deque()
-
-    @property
-    def claimant(self) -> str:
-        return f"{self.name}#{self.boot}"
 
     @property
     def pids(self) -> tuple[int, ...]:
@@ -122,6 +118,7 @@ class SimulatedHost:
             return Realised(host=self.claimant, bit=False, evidence="it has not ended: nothing to start")
         self.awake, self.dead = True, False
         self.boot += 1
+        self.claimant = f"{self.name}#{self.boot}"
         _tell(self.changed, self.started)
         return Realised(host=self.claimant, evidence="it runs")
 

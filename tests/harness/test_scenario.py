@@ -11,11 +11,16 @@ import pytest
 import yaml
 
 from diarchy.checkers.kinds import DEFAULTS, CheckOptions
+from diarchy.clusters.simulated.network import Network
+from diarchy.clusters.simulated.options import Simulated
+from diarchy.clusters.simulated.services.lease import Lease
+from diarchy.clusters.simulated.services.redis import Redis
 from diarchy.harness.catalog import COMMAND, catalog, kinds, targets
 from diarchy.harness.scenario import BadScenario, Expect, Scenario, dump, expand, load, schema, world
 from diarchy.history.units import Duration
 from diarchy.nemeses.kinds import NemesisOptions
 from diarchy.nemeses.plan import World
+from diarchy.nemeses.skew import SkewClock
 
 ROOT = Path(__file__).parent.parent.parent
 SHIPPED = expand([ROOT / "scenarios"])
@@ -55,6 +60,23 @@ seed: 0
 tags: [known-unsafe, "no", 1e3]
 """
 
+SIMULATED = """\
+name: simulated
+cluster: {kind: simulated, nodes: 5, service: {kind: redis, wait: 1, release: blind}, drift: 0.001, offset: 2s,
+          network: {latency: 0s, jitter: 3ms, distribution: exponential, loss: 0.01, duplicate: 0.02, reorder: 0}}
+workload: {kind: lock, candidates: 2}
+duration: 10s
+nemeses:
+  - {kind: skew, target: n1, ahead: 10s, at: 2s, for: 3s}
+"""
+
+PEERS = """\
+name: peers
+cluster: {kind: simulated, nodes: 4}
+workload: {kind: raft, spread: 0s, pre_vote: no}
+duration: 10s
+"""
+
 
 def file(tmp_path: Path, text: str) -> Path:
     path = tmp_path / "scenario.yaml"
@@ -68,7 +90,7 @@ def test_shipped_scenarios_load_and_teach(path: Path) -> None:
     assert scenario.name == path.stem
     assert len(scenario.about.splitlines()) >= 2
     looking_for_luck = path.parent.name == "known-unsafe"  # not run in CI
-    assert looking_for_luck or scenario.duration + scenario.settle <= Duration.parse("20s")
+    assert looking_for_luck or not scenario.cluster.real or scenario.duration + scenario.settle <= Duration.parse("20s")
     unsafe = any(expected.verdict == "violation" for expected in scenario.expect.values())
     assert unsafe == ("known-unsafe" in scenario.tags)
 
@@ -79,7 +101,8 @@ def test_every_story_of_an_etcd_cluster_is_there() -> None:
         "isolated-etcd-leader", "one-way", "server-paused", "server-killed", "slow-network", "quorum-lost", "graceful-handover"}
 
 
-@pytest.mark.parametrize("text", [SMALL, EVERYTHING, *(path.read_text() for path in SHIPPED)], ids=["small", "everything", *(p.stem for p in SHIPPED)])
+@pytest.mark.parametrize("text", [SMALL, EVERYTHING, SIMULATED, PEERS, *(path.read_text() for path in SHIPPED)],
+                         ids=["small", "everything", "simulated", "peers", *(p.stem for p in SHIPPED)])
 def test_what_is_written_back_loads_to_the_same(tmp_path: Path, text: str) -> None:
     scenario = load(file(tmp_path, text))
     again = dump(scenario)
@@ -103,7 +126,20 @@ def test_everything_is_understood(tmp_path: Path) -> None:
     assert scenario.workload.command == ("./own", "--no", "012")
     assert scenario.tags == ("known-unsafe", "no", "1e3")
     assert scenario.expect == {"overlap": Expect("violation", ("granted",), ("accepted",))}
-    assert {type(nemesis) for nemesis in scenario.nemeses} == set(NemesisOptions.__args__)
+    assert {type(nemesis) for nemesis in scenario.nemeses} | {SkewClock} == set(NemesisOptions.__args__)
+
+
+def test_a_simulated_world_is_understood(tmp_path: Path) -> None:
+    cluster = load(file(tmp_path, SIMULATED)).cluster
+    assert isinstance(cluster, Simulated)
+    assert isinstance(cluster.service, Redis)
+    assert (cluster.service.wait, cluster.service.release, cluster.service.poll) == (1, "blind", 10**8)
+    assert cluster.network == Network(Duration(0), Duration(3 * 10**6), "exponential", 0.01, 0.02, 0.0)
+    assert (cluster.drift, cluster.offset) == (0.001, 2 * 10**9)
+    changed = load(file(tmp_path, SIMULATED), ["cluster.network.latency=7ms", "cluster.service={kind: lease}", "nemeses.0.ahead=1s"])
+    assert isinstance(changed.cluster, Simulated)
+    assert changed.cluster.network.latency == 7 * 10**6
+    assert changed.cluster.service == Lease()
 
 
 @pytest.mark.parametrize("check", DEFAULTS, ids=lambda check: check.__struct_config__.tag)
@@ -197,6 +233,7 @@ def test_names_that_stand_for_no_file_are_refused(tmp_path: Path, name: str) -> 
 
 def test_the_world_of_a_scenario(tmp_path: Path) -> None:
     assert world(load(file(tmp_path, SMALL))) == World(("n1", "n2", "n3"), ("c1", "c2", "c3"), 10 * 10**9)
+    assert world(load(file(tmp_path, PEERS))) == World(("n1", "n2", "n3", "n4"), (), 10 * 10**9)
 
 
 def test_a_good_scenario_loads_quickly() -> None:
@@ -213,7 +250,7 @@ import sys
 from pathlib import Path
 from diarchy.harness.scenario import load
 load(Path({str(SHIPPED[0])!r}))
-sys.exit(any(name in sys.modules for name in ("jsonschema", "docker", "bokeh", "jinja2")))
+sys.exit(any(name in sys.modules for name in ("jsonschema", "docker", "bokeh", "jinja2", "networkx", "aiohttp")))
 """
     subprocess.run([sys.executable, "-c", program], check=True)
 
@@ -237,7 +274,7 @@ def test_the_catalog_is_fresh() -> None:
 
 
 def test_everything_in_the_catalog_is_explained() -> None:
-    assert {kind.group for kind in kinds()} == {"clusters", "workloads", "nemeses", "checks"}
+    assert {kind.group for kind in kinds()} == {"clusters", "services", "workloads", "nemeses", "checks"}
     for kind in kinds():
         assert kind.about, kind.name
         assert all(option.about for option in kind.options), kind
@@ -245,6 +282,8 @@ def test_everything_in_the_catalog_is_explained() -> None:
     page = catalog()
     assert all(f"### {kind.name}\n" in page for kind in kinds())
     assert "| `for` |" in page
+    assert "| `network.latency` | duration | `1ms` |" in page
+    assert "share of the messages that are lost (0 to 0.9)" in page
 
 
 def test_the_example_in_the_guide_is_a_scenario(tmp_path: Path) -> None:

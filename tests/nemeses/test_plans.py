@@ -9,29 +9,29 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from diarchy.history import units
-from diarchy.history.faults import Cut, Kill, Pause, Reset, Slow, Stall
+from diarchy.history.faults import Cut, Kill, Pause, Reset, Skew, Slow, Stall
 from diarchy.nemeses.kinds import NemesisOptions
 from diarchy.nemeses.plan import Elected, Find, Keep, Lift, Nemesis, Step, Until, Wait, World
 from diarchy.nemeses.targets import resolve
 
 S = 10**9
 WORLD = World(("n1", "n2", "n3"), ("c1", "c2"), 20 * S)
+PEERS = World(("n1", "n2", "n3"), (), 20 * S)
 NODES = WORLD.nodes
 
 
 class Leading:
     """n1 and c1 lead at first, and a new leader takes over at every look at one."""
 
-    nodes, candidates = WORLD.nodes, WORLD.candidates
-
-    def __init__(self) -> None:
+    def __init__(self, world: World) -> None:
+        self.nodes, self.candidates = world.nodes, world.candidates
         self.looks = 0
 
     def leader_nodes(self) -> tuple[str, ...]:
         return (NODES[self.looks % 3],)
 
     def leaders(self) -> tuple[str, ...]:
-        return (WORLD.candidates[self.looks % 2],)
+        return (self.candidates[self.looks % 2],)
 
 
 def nemesis(**options: object) -> NemesisOptions:
@@ -40,7 +40,7 @@ def nemesis(**options: object) -> NemesisOptions:
 
 def walk(plan: Nemesis, world: World = WORLD) -> Iterator[Step]:
     """The steps of a plan, driven as the harness drives it: something is sent to every step."""
-    view, dice, steps = Leading(), Random(0), plan.plan(world, Random(0))
+    view, dice, steps = Leading(world), Random(0), plan.plan(world, Random(0))
     step = next(steps)
     while True:
         yield step
@@ -52,8 +52,8 @@ def walk(plan: Nemesis, world: World = WORLD) -> Iterator[Step]:
             return
 
 
-def steps(**options: object) -> list[Step]:
-    return list(islice(walk(nemesis(**options)), 100))
+def steps(world: World = WORLD, **options: object) -> list[Step]:
+    return list(islice(walk(nemesis(**options), world), 100))
 
 
 def find(target: str) -> Find:
@@ -119,6 +119,22 @@ def test_which_links_a_partition_cuts(options: dict[str, object], links: set[tup
     assert len(cut.links) == len(links)
 
 
+@pytest.mark.parametrize(("options", "links"), [
+    ({"target": "leader"}, {("n1", "n2"), ("n1", "n3"), ("n2", "n1"), ("n3", "n1")}),
+    ({"target": "leader", "peers": "resource", "direction": "out"}, {("n1", "resource")}),
+    ({"target": "leader", "peers": ["nodes", "resource"], "direction": "out"}, {("n1", "n2"), ("n1", "n3"), ("n1", "resource")}),
+    ({"target": "leader", "peers": "all", "direction": "in"}, {("n2", "n1"), ("n3", "n1"), ("resource", "n1")}),
+    ({"target": "nodes", "peers": "resource", "direction": "in"}, {("resource", "n1"), ("resource", "n2"), ("resource", "n3")}),
+    ({"target": "resource", "direction": "in"}, {("n1", "resource"), ("n2", "resource"), ("n3", "resource")}),
+    ({"target": "resource", "peers": "n2"}, {("n2", "resource"), ("resource", "n2")}),
+])
+def test_which_links_are_cut_where_nodes_elect_among_themselves(options: dict[str, object], links: set[tuple[str, str]]) -> None:
+    assert not list(nemesis(kind="partition", **options).problems(PEERS))
+    (cut,) = [step for step in steps(PEERS, kind="partition", **options) if isinstance(step, Cut)]
+    assert set(cut.links) == links
+    assert len(cut.links) == len(links)
+
+
 def test_a_partition_is_healed_as_it_was_made() -> None:
     cut = Cut((("c1", "n1"), ("n1", "c1")), "packets")
     assert steps(kind="partition", target="c1", peers="n1", how="packets", **{"for": "1s"}) == [
@@ -149,10 +165,22 @@ def test_other_faults_of_links(options: dict[str, object], fault: Step) -> None:
         Elected(), find("candidate:leader"), find("resource"), fault, Wait(1 * S), Lift(fault)]
 
 
+@pytest.mark.parametrize(("options", "skew"), [
+    ({"ahead": "10s"}, Skew("c1", 10 * S, 0.0)),
+    ({"behind": "1500ms"}, Skew("c1", -1_500_000_000, 0.0)),
+    ({"drift": -0.25}, Skew("c1", 0, -0.25)),
+    ({"ahead": "1s", "drift": 1}, Skew("c1", 1 * S, 1.0)),
+])
+def test_clocks_go_wrong_and_are_set_right(options: dict[str, object], skew: Skew) -> None:
+    assert steps(kind="skew", target="candidate:leader", **options, **{"for": "1s"}) == [
+        Elected(), find("candidate:leader"), skew, Wait(1 * S), Lift(skew)]
+
+
 @given(st.sampled_from([
     {"kind": "partition", "target": "leader"}, {"kind": "partition", "shape": "ring"}, {"kind": "pause", "target": "candidates"},
     {"kind": "kill", "target": "any", "for": "1s"}, {"kind": "stall", "target": "candidate:leader", "peers": "resource"},
     {"kind": "reset", "target": "minority"}, {"kind": "latency", "target": "candidates", "latency": "1ms"},
+    {"kind": "skew", "target": "followers", "ahead": "1s", "drift": 0.1},
 ]), st.integers(1, 5), st.integers(1, 4))
 def test_whatever_is_applied_is_lifted(options: dict[str, object], times: int, length: int) -> None:
     chosen = nemesis(**options | {"every": "5s", "times": times, "for": f"{length}s"})
@@ -193,8 +221,8 @@ PROBLEMS = [
 
 @pytest.mark.parametrize(("options", "keys"), PROBLEMS)
 def test_times_and_targets_that_cannot_be_meant(options: dict[str, object], keys: set[str]) -> None:
-    for kind in ("pause", "partition", "stall", "reset", "latency"):
-        extra = {"latency": "1ms"} if kind == "latency" else {}
+    for kind in ("pause", "partition", "stall", "reset", "latency", "skew"):
+        extra = {"latency": {"latency": "1ms"}, "skew": {"ahead": "1s"}}.get(kind, {})
         found = dict(nemesis(**{"kind": kind, "target": "candidate:leader"} | extra | options).problems(WORLD))
         assert found.keys() == keys, (kind, found)
 
@@ -220,13 +248,20 @@ def test_times_and_targets_that_cannot_be_meant(options: dict[str, object], keys
     ({"kind": "latency", "target": "candidates"}, {"latency"}),
     ({"kind": "latency", "target": "candidates", "latency": "1ms", "jitter": "2ms"}, {"jitter"}),
     ({"kind": "latency", "target": "candidates", "bandwidth": 5}, set()),
+    ({"kind": "skew", "target": "nodes"}, {"ahead"}),
+    ({"kind": "skew", "target": "nodes", "drift": -0.5}, set()),
+    ({"kind": "skew", "target": "nodes", "ahead": "1s", "behind": "1s"}, {"behind"}),
+    ({"kind": "skew", "target": "all", "ahead": "1s"}, {"target"}),
+    ({"kind": "skew", "target": "resource", "ahead": "1s"}, {"target"}),
+    ({"kind": "skew", "target": "n9", "ahead": "1s"}, {"target"}),
 ])
 def test_ends_and_options_that_cannot_be_meant(options: dict[str, object], keys: set[str]) -> None:
     found = dict(nemesis(**options).problems(WORLD))
     assert found.keys() == keys, found
 
 
-def test_a_partition_that_says_nothing_wrong_cuts_something() -> None:
+@pytest.mark.parametrize(("world", "least"), [(WORLD, 50), (PEERS, 30)], ids=["candidates", "peers"])
+def test_a_partition_that_says_nothing_wrong_cuts_something(world: World, least: int) -> None:
     """Whatever targets a scenario pairs: what is not refused has links to cut, whoever leads."""
     names = ("leader", "followers", "follower", "any", "minority", "majority", "nodes", "candidate:leader", "candidate:followers",
              "candidate:any", "candidates", "resource", "all", "n1", "n2", "c1", "c2")
@@ -234,12 +269,25 @@ def test_a_partition_that_says_nothing_wrong_cuts_something() -> None:
     for target in names:
         for peers in names:
             plan = nemesis(kind="partition", target=target, peers=peers)
-            if list(plan.problems(WORLD)):
+            if list(plan.problems(world)):
                 continue
             accepted += 1
             for _ in range(3):
-                assert all(step.links for step in walk(plan) if isinstance(step, Cut)), (target, peers)
-    assert accepted > 50
+                assert all(step.links for step in walk(plan, world) if isinstance(step, Cut)), (target, peers)
+    assert accepted > least
+
+
+@pytest.mark.parametrize(("options", "keys"), [
+    ({"kind": "partition", "target": "n1", "peers": "candidates"}, {"peers"}),
+    ({"kind": "stall", "target": "candidate:leader", "peers": "resource"}, {"target"}),
+    ({"kind": "kill", "target": "c1"}, {"target"}),
+    ({"kind": "reset", "target": "resource", "peers": "resource"}, {"peers"}),
+    ({"kind": "latency", "target": "resource", "latency": "1s"}, set()),
+    ({"kind": "pause", "target": "leader"}, set()),
+])
+def test_ends_that_cannot_be_meant_where_nodes_elect_among_themselves(options: dict[str, object], keys: set[str]) -> None:
+    found = dict(nemesis(**options).problems(PEERS))
+    assert found.keys() == keys, found
 
 
 def test_shapes_that_take_more_nodes_are_refused() -> None:

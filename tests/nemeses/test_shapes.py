@@ -66,7 +66,7 @@ def test_on_a_ring_everybody_hears_a_bare_majority_and_no_two_the_same(names: tu
     assert symmetric(cut) == (quorum % 2 == 1)
 
 
-@given(nodes(1), st.integers(1, 4), st.data())
+@given(nodes(1), st.integers(0, 4), st.data())
 def test_a_boundary_has_every_link_to_the_peers_and_no_other(names: tuple[str, ...], count: int, data: st.DataObject) -> None:
     candidates = tuple(f"c{i + 1}" for i in range(count))
     everybody = (*names, *candidates, "resource")
@@ -83,6 +83,11 @@ def test_the_mesh_has_the_links_that_clusters_have() -> None:
     links = set(shapes.mesh(("n1", "n2"), ("c1", "c2"), "resource").edges)
     pairs = {("n1", "n2"), ("c1", "n1"), ("c1", "n2"), ("c2", "n1"), ("c2", "n2"), ("c1", "resource"), ("c2", "resource")}
     assert links == pairs | {(b, a) for a, b in pairs}
+
+
+def test_nodes_that_elect_among_themselves_have_links_to_the_resource() -> None:
+    pairs = {("n1", "n2"), ("n1", "resource"), ("n2", "resource")}
+    assert set(shapes.mesh(("n1", "n2"), (), "resource").edges) == pairs | {(b, a) for a, b in pairs}
 
 
 def test_the_dice_decide_which_nodes() -> None:

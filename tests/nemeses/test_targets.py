@@ -84,6 +84,8 @@ def test_an_unknown_target_is_an_error() -> None:
     ("leadr", "unknown target 'leadr'; did you mean 'leader'?"),
     ("n7", "there is no n7; the nodes are n1 to n5"),
     ("c4", "there is no c4; the candidates are c1 to c3"),
+    ("n0", "there is no n0; the nodes are n1 to n5"),
+    ("n01", "there is no n01; the nodes are n1 to n5"),
 ])
 def test_what_is_wrong_with_a_target(target: str, said: str) -> None:
     assert mistake(target, WORLD) == said
@@ -95,3 +97,20 @@ def test_what_is_wrong_with_a_target(target: str, said: str) -> None:
 ])
 def test_a_target_that_can_never_exist_is_refused(target: str, world: World) -> None:
     assert mistake(target, world)
+
+
+PEERS = World(NODES, (), 10**10)
+
+
+@pytest.mark.parametrize("target", [target.name for target in TARGETS])
+def test_nodes_that_elect_among_themselves_have_no_candidates(target: str) -> None:
+    said = mistake(target, PEERS)
+    assert said == ("there are no candidates here: the nodes elect a leader among themselves" if target.startswith("candidate") else None)
+    assert mistake("c1", PEERS) == "there is no c1; there are no candidates"
+
+
+def test_a_leading_node_is_a_target_where_nodes_elect_among_themselves() -> None:
+    view = Seen(("n4",), (), candidates=())
+    assert look("leader", view) == ("n4",)
+    assert look("followers", view) == ("n1", "n2", "n3", "n5")
+    assert look("all", view) == (*NODES, "resource")

@@ -18,8 +18,9 @@ Shape = Literal["isolate", "halves", "majority-minority", "bridge", "ring"]
 class Partition(Schedule, frozen=True, tag="partition", tag_field="kind", forbid_unknown_fields=True):
     """Hosts run on, but some of them cannot reach each other.
 
-    An isolated node is cut from the other nodes; candidates still reach it, which is where a deposed leader does harm.
-    `peers: all` cuts it from everybody. An isolated candidate is cut from the nodes, and still reaches the resource.
+    An isolated node is cut from the other nodes; candidates still reach it, which is where a deposed leader does harm. One that
+    elects a leader with the others still reaches the resource. `peers: all` cuts it from everybody. An isolated candidate is cut
+    from the nodes, and still reaches the resource.
     The other shapes are of the nodes alone.
     """
 

@@ -18,7 +18,7 @@ class Until(msgspec.Struct, frozen=True):
 
 
 class Elected(msgspec.Struct, frozen=True):
-    """Wait until the first candidate of the run is in office."""
+    """Wait until the first leader of the run is in office."""
 
 
 class Wait(msgspec.Struct, frozen=True):

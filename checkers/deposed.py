@@ -37,8 +37,8 @@ class Deposed(NamedTuple):
 
     def proof(self, history: History) -> Proof:
         """What ended it, and what did not."""
-        proofs = [Proof(f"{self.before.claimant}, in office from {seconds(self.last.acquired)} (op {self.last.ok}), was deposed at {seconds(self.at)}.",
-                        (self.last.ok,))]
+        proofs = [Proof(f"{self.before.claimant}, in office from {seconds(self.last.acquired)} (op {self.last.ok}), was deposed at "
+                        f"{seconds(self.at)}.", (self.last.ok,))]
         if self.last.step_down is not None and self.last.stepped_down == self.at:
             why = _why(history, self.last.step_down)
             proofs.append(Proof(f"It stepped down (op {self.last.step_down})" + (f": {why}." if why else "."), (self.last.step_down,)))

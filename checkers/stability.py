@@ -57,10 +57,10 @@ class Stability(msgspec.Struct, frozen=True, tag="stability", tag_field="kind", 
         contests = [change for change in found if awake_at(history, change.acquired) - {name(change.after.claimant)}]
         won = Counter(name(change.after.claimant) for change in contests)
         fallen = list(deposed(history, held, faults, near, frame.end))
-        own = [pair for pair in own_changes(claims(history)) if pair[1].belief.start <= frame.end]
-        used = terms(history, frame.end, len(found), len(own))
+        claimed = [claim for claim in claims(history) if claim.belief.start <= frame.end]
+        used = terms(history, frame.end, len(found), len(own_changes(claimed)))
         findings = (*self._flapping(worst), *self._monopoly(contests, won), *self._deposed(history, fallen), *self._inflation(used))
-        word: Word = "violation" if any(f.fails for f in findings) else "valid" if stays or own else "inconclusive"
+        word: Word = "violation" if any(f.fails for f in findings) else "valid" if stays or claimed else "inconclusive"
         return Check("stability", word, tuple(sorted(findings, key=lambda f: (not f.fails, f.start or 0))), {
             "changes": len(found), "changes_per_hour": round(len(found) * NS["h"] / max(1, frame.end - frame.start), 3),
             "changes_in_window": len(worst), "window_ns": int(self.window), "unexplained": sum(not change.near for change in found),
@@ -114,7 +114,9 @@ def awake_at(history: History, time: int) -> set[str]:
 def _crowded(found: Sequence[Change], length: int) -> Sequence[Change]:
     """The most changes within any stretch of so many ns, its ends included; of several the first."""
     times = [change.acquired for change in found]
-    return max((found[first:bisect_right(times, time + length)] for first, time in enumerate(times)), key=len, default=())
+    ends = [bisect_right(times, time + length) for time in times]
+    first = max(range(len(ends)), key=lambda at: ends[at] - at, default=0)
+    return found[first:ends[first]] if ends else ()
 
 
 def _led(stays: Sequence[Tenure], frame: Span) -> dict[str, float]:

@@ -40,4 +40,4 @@ def _terms(history: History, source: str, mask: Mask, end: int, changes: int) ->
         first, last = sorted((int(history.time[low]), int(history.time[high])))
         yield Terms(source, most - least, changes, Span(first, last), Proof((
             f"The terms {source} go from {least} (op {low}, {seconds(int(history.time[low]))}) to {most} (op {high}, "
-            f"{seconds(int(history.time[high]))}): {most - least} were used up, and the leader changed {changes} times."), tuple(sorted({low, high}))))
+            f"{seconds(int(history.time[high]))}): {most - least} used up; changes of leader: {changes}."), tuple(sorted({low, high}))))

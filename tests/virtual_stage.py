@@ -15,7 +15,7 @@ from diarchy.clusters.simulated.network import Network
 from diarchy.clusters.simulated.options import Simulated
 from diarchy.clusters.simulated.rpc import Caller, Service
 from diarchy.clusters.simulated.services.kinds import ServiceOptions
-from diarchy.clusters.stores import LeaseStore, Unreachable
+from diarchy.clusters.stores import LeaseStore, Refused, Unreachable
 from diarchy.harness.scenario import Scenario, load
 from diarchy.harness.seeds import once
 from diarchy.history.faults import Cut, Fault
@@ -23,6 +23,7 @@ from diarchy.history.units import Duration
 
 T = TypeVar("T")
 MS, S = 10**6, 10**9
+TTL = 2 * S
 KEY = "lock"
 PATIENCE_S = 0.5
 """A request that is not answered within this is taken for one that never will be."""
@@ -103,6 +104,34 @@ def play(scene: Scene, service: ServiceOptions, *, nodes: int = 3, seed: int = 1
         await stage.cluster.start(lambda _: None)
         await scene(stage)
     virtual.run(stage.cluster.loop, played())
+
+
+async def held(stage: Stage, client: str = "c1", node: str = "n1", ttl: int = TTL) -> tuple[str, int]:
+    """A client takes the key; its lease and its token."""
+    store = stage.store(client, node)
+    grant = await stage.on(client, store.grant(ttl))
+    token = await stage.on(client, store.create(KEY, client, grant.lease))
+    assert token is not None
+    return grant.lease, token
+
+
+async def holder(stage: Stage, node: str = "n1") -> str | None:
+    """Who has the key; None also where nobody answers."""
+    try:
+        place = await stage.on("reader", stage.store("reader", node).holder(KEY))
+    except TimeoutError:
+        return None
+    return place and place.value
+
+
+async def ended(stage: Stage, node: str = "n1", within_s: float = 20.0) -> int:
+    """When nobody has the key any more, by an answer of this node."""
+    async def free() -> bool:
+        try:
+            return await stage.on("reader", stage.store("reader", node).holder(KEY)) is None
+        except (TimeoutError, ConnectionError, Refused):
+            return False
+    return await stage.until(free, within_s)
 
 
 def between(some: Collection[str], others: Collection[str]) -> Cut:

@@ -4,43 +4,14 @@ from functools import partial
 from itertools import pairwise
 
 import pytest
-from virtual_stage import KEY, MS, S, Stage, between, failing, play
+from virtual_stage import KEY, MS, TTL, S, Stage, between, ended, failing, held, holder, play
 
 from diarchy.clusters.simulated.network import Network
 from diarchy.clusters.simulated.services.lease import Lease
 from diarchy.clusters.stores import Lost, Place, Refused
 from diarchy.history.faults import Cut, Kill, Pause, Skew
 
-TTL = 2 * S
 on_lease = partial(play, service=Lease())
-
-
-async def held(stage: Stage, client: str = "c1", node: str = "n1", ttl: int = TTL) -> tuple[str, int]:
-    """A client takes the key; its lease and its token."""
-    store = stage.store(client, node)
-    grant = await stage.on(client, store.grant(ttl))
-    token = await stage.on(client, store.create(KEY, client, grant.lease))
-    assert token is not None
-    return grant.lease, token
-
-
-async def holder(stage: Stage, node: str = "n1") -> str | None:
-    """Who has the key; None also where nobody answers."""
-    try:
-        place = await stage.on("reader", stage.store("reader", node).holder(KEY))
-    except TimeoutError:
-        return None
-    return place and place.value
-
-
-async def ended(stage: Stage, node: str = "n1", within_s: float = 20.0) -> int:
-    """When nobody has the key any more, by an answer of this node."""
-    async def free() -> bool:
-        try:
-            return await stage.on("reader", stage.store("reader", node).holder(KEY)) is None
-        except (TimeoutError, ConnectionError, Refused):
-            return False
-    return await stage.until(free, within_s)
 
 
 @pytest.mark.parametrize("seed", range(20))

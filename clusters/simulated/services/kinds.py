@@ -2,5 +2,6 @@
 from diarchy.clusters.simulated.services.lease import Lease
 from diarchy.clusters.simulated.services.redis import Redis
 from diarchy.clusters.simulated.services.redlock import Redlock
+from diarchy.clusters.simulated.services.zookeeper import ZooKeeper
 
-ServiceOptions = Lease | Redis | Redlock
+ServiceOptions = Lease | Redis | Redlock | ZooKeeper

@@ -125,9 +125,9 @@ class RedlockStore(PollingStore):
         await self._all(Delete(key, lease))
         self._beaten = True
         if answers.count(1) + _unknown(answers) >= self._size:
-            raise TimeoutError(_said(answers, "set the key"))
+            raise TimeoutError(_said(answers.count(1), answers, "set the key"))
         self._forget(lease)
-        raise Refused(_said(answers, "set the key"))
+        raise Refused(_said(answers.count(1), answers, "set the key"))
 
     async def keepalive(self, lease: str) -> int:
         if lease not in self._keys:
@@ -135,9 +135,9 @@ class RedlockStore(PollingStore):
         ttl, sent = self._ttls[lease], self._caller.now()
         answers = await self._all(Extend(self._keys[lease], lease, ttl))
         if answers.count(0) > len(answers) - self._size:
-            raise Lost(_said(answers, "still had the key"))
+            raise Lost(_said(answers.count(1), answers, "still had the key"))
         if answers.count(1) < self._size or self._caller.now() - sent >= ttl - drift(ttl):
-            raise TimeoutError(_said(answers, "prolonged it in time"))
+            raise TimeoutError(_said(answers.count(1), answers, "prolonged it in time"))
         return ttl - drift(ttl)
 
     async def revoke(self, lease: str) -> None:
@@ -145,8 +145,8 @@ class RedlockStore(PollingStore):
         if lease not in self._keys:
             return self._forget(lease)
         answers = await self._all(Delete(self._keys[lease], lease))
-        if answers.count(1) + answers.count(0) < self._size:
-            raise TimeoutError(_said(answers, "deleted the key"))
+        if (heard := answers.count(1) + answers.count(0)) < self._size:
+            raise TimeoutError(_said(heard, answers, "deleted the key or had it no more"))
         self._forget(lease)
         if not answers.count(1):
             raise Lost(f"the key of {lease} is gone")
@@ -157,21 +157,33 @@ class RedlockStore(PollingStore):
             self._beaten = False
             await asyncio.sleep(self._backed_off() / 1e9)
         answers = await self._all(Get(key))
-        if sum(not isinstance(answer, Exception) for answer in answers) < self._size:
-            raise TimeoutError(_said(answers, "answered"))
+        if (heard := sum(not isinstance(answer, Exception) for answer in answers)) < self._size:
+            raise TimeoutError(_said(heard, answers, "answered"))
         held = Counter(answer for answer in answers if isinstance(answer, str))
         return next((Place(key, value, None) for value, number in held.items() if number >= self._size), None)
 
     async def _all(self, request: Any) -> list[Any]:
         """Each server's answer, or the exception in its place, in the order of the nodes."""
-        return await asyncio.gather(*(self._one(node, request) for node in self._caller.nodes))
-
-    async def _one(self, node: str, request: Any) -> Any:
+        calls = [asyncio.ensure_future(self._caller.call(node, request)) for node in self._caller.nodes]
         try:
-            async with asyncio.timeout(self._timeout / 1e9):
-                return await self._caller.call(node, request)
-        except (Refused, ConnectionError, TimeoutError) as error:
+            await asyncio.wait(calls, timeout=self._timeout / 1e9)
+            return [_outcome(call) for call in calls]
+        finally:
+            for call in calls:
+                if not call.cancel() and not call.cancelled():
+                    call.exception()  # it was heard of, even where nobody waits for the rest any more
+
+
+def _outcome(call: "asyncio.Future[Any]") -> Any:
+    if not call.done():
+        return TimeoutError("no answer in time")
+    match call.exception():
+        case None:
+            return call.result()
+        case Refused() | ConnectionError() as error:
             return error
+        case error:
+            raise error
 
 
 def _unknown(answers: Sequence[Any]) -> int:
@@ -179,5 +191,5 @@ def _unknown(answers: Sequence[Any]) -> int:
     return sum(isinstance(answer, Exception) and not isinstance(answer, Refused) for answer in answers)
 
 
-def _said(answers: Sequence[Any], what: str) -> str:
-    return f"{answers.count(1)} of {len(answers)} servers {what}, {_unknown(answers)} did not answer"
+def _said(number: int, answers: Sequence[Any], what: str) -> str:
+    return f"{number} of {len(answers)} servers {what}, {_unknown(answers)} did not answer in time"

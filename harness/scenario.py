@@ -76,7 +76,8 @@ def dump(scenario: Scenario) -> str:
 def world(scenario: Scenario) -> World:
     """The names that the scenario's targets are looked up among."""
     nodes = tuple(f"n{i + 1}" for i in range(scenario.cluster.nodes))
-    return World(nodes, tuple(f"c{i + 1}" for i in range(scenario.workload.candidates)), int(scenario.duration))
+    candidates = tuple(f"c{i + 1}" for i in range(scenario.workload.candidates))
+    return World(nodes, candidates, int(scenario.duration), scenario.cluster.led)
 
 
 def expand(names: Iterable[Path | str]) -> list[Path]:

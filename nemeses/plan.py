@@ -53,11 +53,12 @@ Plan = Generator[Step, tuple[str, ...], None]
 
 
 class World(msgspec.Struct, frozen=True):
-    """What a plan knows from the start: all names. `duration` in ns."""
+    """What a plan knows from the start: all names, and whether one of the nodes ever leads the others. `duration` in ns."""
 
     nodes: tuple[str, ...]
     candidates: tuple[str, ...]
     duration: int
+    led: bool = True
 
 
 class Nemesis(Protocol):

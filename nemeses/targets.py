@@ -99,6 +99,8 @@ def mistake(target: str, world: World) -> str | None:
         return f"unknown target {target!r}" + meant(target, (*NAMED, *world.nodes, *world.candidates))
     if not world.candidates and NAMED[target].hosts == "candidate":
         return "there are no candidates here: the nodes elect a leader among themselves"
+    if not world.led and target in ("leader", "follower", "followers"):
+        return "no node leads the others here; `any` or n1 is one of them"
     if len(world.nodes) < 2 and target in ("follower", "followers"):
         return "one node alone has no followers"
     if len(world.nodes) < 3 and target == "minority":

@@ -23,6 +23,7 @@ class Etcd(msgspec.Struct, frozen=True, tag="etcd", tag_field="kind", forbid_unk
     authority: ClassVar[Literal["lease", "term", "none"]] = "lease"
     tokens: ClassVar[bool] = True
     real: ClassVar[bool] = True
+    led: ClassVar[bool] = True
     supports: ClassVar[frozenset[type]] = frozenset({Cut, Slow, Stall, Reset, Pause, Kill})
     images: ClassVar[tuple[str, ...]] = ("toxiproxy", "etcd")
 

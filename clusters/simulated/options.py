@@ -42,6 +42,11 @@ class Simulated(msgspec.Struct, frozen=True, tag="simulated", tag_field="kind", 
     def tokens(self) -> bool:
         return self.service is not None and self.service.tokens
 
+    @property
+    def led(self) -> bool:
+        """Whether one of its nodes ever leads the others."""
+        return getattr(self.service, "led", True)
+
     def problems(self) -> Iterator[tuple[str, str]]:
         """What no world can be: pairs of an option (`service.wait` is one of the service's own) and what is wrong with it."""
         if self.service is not None:

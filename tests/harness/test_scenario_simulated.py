@@ -117,6 +117,7 @@ def test_one_thing_changed_where_nodes_elect_among_themselves(tmp_path: Path, ol
     (SIMULATED, "{kind: skew, target: n1, ahead: 1s, behind: 1s}", "5:55: given together with `ahead`; a clock jumps one way"),
     (SIMULATED, "{kind: skew, target: n1, drift: 10}", "5:43: 10 is more than 9, the maximum of drift"),
     (SIMULATED, "{kind: skew, target: resource, ahead: 1s}", "5:32: resource has no clock that matters, only nodes and candidates have"),
+    (SIMULATED.replace("lease", "redlock"), "{kind: pause, target: leader}", "5:33: no node leads the others here; `any` or n1 is one of them"),
     (PEERS, "{kind: pause, target: n6}", "5:33: there is no n6; the nodes are n1 to n5"),
     (PEERS, "{kind: pause, target: c1}", "5:33: there is no c1; there are no candidates"),
     (PEERS, "{kind: pause, target: 'candidate:leader'}", "5:33: there are no candidates here: the nodes elect a leader among themselves"),

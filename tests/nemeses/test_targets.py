@@ -94,6 +94,8 @@ def test_what_is_wrong_with_a_target(target: str, said: str) -> None:
 @pytest.mark.parametrize(("target", "world"), [
     ("follower", World(("n1",), CANDIDATES, 1)), ("followers", World(("n1",), CANDIDATES, 1)),
     ("minority", World(("n1", "n2"), CANDIDATES, 1)), ("candidate:followers", World(NODES, ("c1",), 1)),
+    ("leader", World(NODES, CANDIDATES, 1, led=False)), ("follower", World(NODES, CANDIDATES, 1, led=False)),
+    ("followers", World(NODES, CANDIDATES, 1, led=False)), ("candidates", World(NODES, (), 1)),
 ])
 def test_a_target_that_can_never_exist_is_refused(target: str, world: World) -> None:
     assert mistake(target, world)

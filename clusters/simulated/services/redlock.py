@@ -34,6 +34,7 @@ class Redlock(msgspec.Struct, frozen=True, tag="redlock", tag_field="kind", forb
 
     tokens: ClassVar[bool] = False
     queues: ClassVar[bool] = False
+    led: ClassVar[bool] = False
 
     def problems(self, nodes: int) -> Iterator[tuple[str, str]]:
         """What no such service can be: pairs of an option of the cluster and what is wrong with it."""

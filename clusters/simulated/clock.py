@@ -20,8 +20,18 @@ class Clock:
         return true if self.plain else self._local + round((true - self._true) * self.rate)
 
     def true(self, local: int) -> int:
-        """The true time at which the monotonic clock shows this, at its present rate."""
-        return local if self.plain else self._true + round((local - self._local) / self.rate)
+        """The first true time at which the monotonic clock shows this, at its present rate.
+
+        A timer that rang a rounding earlier would find that it is not due, and be set for the same moment for ever.
+        """
+        if self.plain:
+            return local
+        at = self._true + round((local - self._local) / self.rate)
+        while self.local(at) < local:
+            at += 1
+        while self.local(at - 1) >= local:
+            at -= 1
+        return at
 
     def wall(self, true: int) -> int:
         """The wall clock at this true time."""

@@ -54,6 +54,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self._selector = self
         self._clock_resolution = 1e-9  # of time(): a timer counts as due from half of this before it
         self._handlers: dict[int, Any] = {}
+        self._unheard: list[tuple[Callable[..., Any], tuple[Any, ...]]] = []
         self._tasks: list[tuple[Place, asyncio.Task[object]]] = []
 
     def push(self, time: int, act: Callable[[Any, Any], object], a: Any, b: Any) -> None:
@@ -107,10 +108,13 @@ class VirtualLoop(asyncio.BaseEventLoop):
         if ready:
             return ()
         until = FOREVER if timeout is None else self.now + round(timeout * 1e9)
-        if not heap and (waiting := self._waiting()):
-            self.stuck(Deadlock(f"deadlock after {self.now / 1e9:.3f} simulated seconds: no event is pending, and {waiting}"))
+        if not heap and (waiting := self._waiting(timeout)):
+            deadlock = Deadlock(f"deadlock after {self.now / 1e9:.3f} simulated seconds: no event is pending, and {waiting}")
+            self.stuck(deadlock)
             if ready:
                 return ()
+            if timeout is None:
+                raise deadlock
         while heap:
             now, _, act, a, b = event = pop(heap)
             if now > until:
@@ -131,22 +135,32 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self._tasks = [(place, known) for place, known in self._tasks if not known.done()] + [(host, task)]
         return task
 
-    def _waiting(self) -> str:
-        """Who waits where, if nobody can ever be woken: no timer but of those that look on. "" otherwise."""
+    def _waiting(self, timeout: float | None) -> str:
+        """Who waits where, if nobody can ever be woken: no timer (`timeout` None) but of those that look on. "" otherwise."""
         timers: list[Any] = self._scheduled  # type: ignore[attr-defined]
         if any(not timer.cancelled() and not timer._context.get(IDLE) for timer in timers):
             return ""
-        return "; ".join(f"{task.get_name()} waits in {_where(task)}" for host, task in self._tasks if host.awake and not task.done())
+        waiting = [f"{task.get_name()} waits in {_where(task)}" for host, task in self._tasks if host.awake and not task.done()]
+        return "; ".join(waiting) or ("nobody is awake" if timeout is None else "")
 
     def _raise(self, error: Deadlock) -> None:
         raise error
 
     def add_signal_handler(self, sig: int, callback: Callable[..., Any], *args: Any) -> None:  # type: ignore[override]
-        """The callback runs in the loop, before the next event."""
+        """The callback runs in the loop, before the next event; at once for a signal that comes while one before it still waits for that."""
         def hear(*_: object) -> None:
-            self.ready(asyncio.Handle(callback, args, self, None))
+            self._unheard.append((callback, args))
+            if len(self._unheard) == 1:
+                self.ready(asyncio.Handle(self._hear, (), self, None))
+            else:
+                self._hear()
 
         self._handlers[sig] = signal.signal(sig, hear)
+
+    def _hear(self) -> None:
+        while self._unheard:
+            callback, args = self._unheard.pop(0)
+            callback(*args)
 
     def remove_signal_handler(self, sig: int) -> bool:
         if sig in self._handlers:

@@ -34,7 +34,7 @@ def compare(asked: Asked, seed: int | None) -> int:
                 return done.returncode if done.returncode > 0 else 70
             (history,) = out.glob("*/*/history.jsonl")
             histories.append(history.read_bytes())
-    return _said(*histories, f"{scenario.name}, seed {seed}")
+    return _said(f"{scenario.name}, seed {seed}", *histories)
 
 
 def words(asked: Asked, seed: int, out: Path) -> Sequence[str]:
@@ -43,7 +43,7 @@ def words(asked: Asked, seed: int, out: Path) -> Sequence[str]:
     return ["-m", "diarchy.harness", "run", str(asked.path), "--seed", str(seed), "--out", str(out), "--quiet", "--json", "--no-report", *sets]
 
 
-def _said(one: bytes, other: bytes, what: str) -> int:
+def _said(what: str, one: bytes, other: bytes) -> int:
     if one == other:
         lines = one.count(b"\n")
         print(f"{what}: twice the same {len(one)} bytes, {lines} lines")

@@ -7,6 +7,7 @@ from random import Random
 import msgspec
 
 from diarchy.clusters.cluster import Cluster, ClusterError
+from diarchy.clusters.virtual import looking_on
 from diarchy.harness.world import Now
 from diarchy.history.faults import APPLIED, LIFTED, Fault, Realised, asked
 from diarchy.history.op import Recorder
@@ -54,7 +55,7 @@ class Driver:
                 await self._wait((self._mark - self._recorder.now()) / 1e9)
             case Elected():
                 while not self._now.leaders() and not self._closing.is_set():
-                    await self._wait(POLL_S)
+                    await self._look_again()
                 self._mark = self._recorder.now()
             case Find(target, within):
                 return await self._find(target, within)
@@ -74,6 +75,10 @@ class Driver:
             async with asyncio.timeout(max(seconds, 0)):
                 await self._closing.wait()
 
+    async def _look_again(self) -> None:
+        with looking_on():
+            await self._wait(POLL_S)
+
     async def _find(self, target: str, within: int) -> tuple[str, ...]:
         deadline = self._recorder.now() + within
         while not (names := resolve(target, self._now, self._dice)):
@@ -81,7 +86,7 @@ class Driver:
                 self._recorder.append(self.process, "fail", "find", value={"target": target},
                                       error=f"no {target} was found within {within / 1e9:g} s")
                 raise _NoTarget
-            await self._wait(POLL_S)
+            await self._look_again()
         return names
 
     async def _apply(self, fault: Fault) -> None:

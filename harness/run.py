@@ -13,6 +13,7 @@ import msgspec
 
 from diarchy.clusters.cluster import Cluster, ClusterError
 from diarchy.clusters.simulated.cluster import SimulatedCluster
+from diarchy.clusters.virtual import looking_on
 from diarchy.harness.drive import Driver
 from diarchy.harness.observe import observe
 from diarchy.harness.rules import rules_of
@@ -91,7 +92,7 @@ class Run:
 
     async def _conduct(self, lines: Lines | None) -> None:
         recorder, crew = self._assemble(lines)
-        recorder.listeners += [self.now.see, self.accepted.see, self.live.see]
+        recorder.listeners += [self.now.see, self.accepted.see, *([self.live.see] if self.columns is None else [])]
         self.crew = crew
         async with self._torn_down(crew):
             resource = await self._start(crew)
@@ -99,7 +100,8 @@ class Run:
             async with self._faults_and_observers(crew, recorder):
                 crew.go()
                 self.live.phase("running")
-                await asyncio.sleep(self.scenario.duration.s)
+                with looking_on():
+                    await asyncio.sleep(self.scenario.duration.s)
                 recorder.append("harness", "ok", "deadline")
                 self.live.phase("healing")
             await self._end(crew, recorder)
@@ -165,8 +167,9 @@ class Run:
             return crew.hosts[name].claimant if name in crew.hosts else name
 
         async with asyncio.TaskGroup() as group:
-            for node in self.cluster.observed:
-                group.create_task(observe(node, self.cluster, recorder, closing))
+            with looking_on():
+                for node in self.cluster.observed:
+                    group.create_task(observe(node, self.cluster, recorder, closing))
             for number, nemesis in enumerate(self.scenario.nemeses, 1):
                 name = f"nemesis/{number}-{nemesis.__struct_config__.tag}"
                 dice = Random(f"{self.seed}/{name}")
@@ -179,7 +182,8 @@ class Run:
 
     async def _end(self, crew: "Troop", recorder: Recorder) -> None:
         self.live.phase("settling")
-        await asyncio.sleep(self.scenario.settle.s)
+        with looking_on():
+            await asyncio.sleep(self.scenario.settle.s)
         self.live.phase("stopping the candidates")
         await crew.stop(STOP_WITHIN_S)
         if (token := self.accepted.stale()) is not None:

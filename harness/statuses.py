@@ -61,6 +61,7 @@ def unanswered(error: streams.CannotAnswer) -> int:
 
 def _sentence(error: Exception) -> tuple[int, str] | None:
     from diarchy.clusters.cluster import ClusterError
+    from diarchy.clusters.virtual import Deadlock
     from diarchy.harness.scenario import BadScenario
     from diarchy.harness.store import CannotWrite
     from diarchy.history.jsonl import BadHistory
@@ -71,7 +72,7 @@ def _sentence(error: Exception) -> tuple[int, str] | None:
             return 65, str(error)
         case ClusterError():
             return 69, str(error)
-        case CannotWrite() | ResourceError():
+        case CannotWrite() | ResourceError() | Deadlock():
             return 70, str(error)
         case OSError(filename=str() as name, errno=errno.ENOSPC | errno.EDQUOT | errno.EROFS):
             return 70, str(CannotWrite(Path(name), error))

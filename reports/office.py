@@ -1,4 +1,4 @@
-"""Tenures as bars: certain, late and awake, late and paused; their leases and deadlines."""
+"""Tenures as bars: certain, late and awake, late and paused, or claimed without a lease; their leases and deadlines."""
 from collections.abc import Iterator, Mapping
 
 from diarchy.history.columns import History
@@ -8,15 +8,17 @@ from diarchy.history.tenures import Tenure
 from diarchy.reports import words
 from diarchy.reports.shapes import Bar, BarKind, Mark
 
-MEANING = {"certain": "its lease is in force", "late-awake": "past its lease, awake, and still believes that it leads",
+MEANING = {"certain": "its lease is in force", "claimed": "it claims to lead; no lease bounds that",
+           "late-awake": "past its lease, awake, and still believes that it leads",
            "late-paused": "past its lease and paused; on waking it believes that it leads"}
 
 
 def bars(history: History, tenure: Tenure, lives: Mapping[str, Life]) -> Iterator[Bar]:
     """The parts of one tenure, and under them the lease as it was granted and renewed."""
-    late = without((Span(*tenure.belief),), tenure.certain)
+    late = without((Span(*tenure.belief),), tenure.certain) if tenure.lease else ()
     paused = lives[tenure.claimant].paused if tenure.claimant in lives else ()
     parts: list[tuple[BarKind, Span]] = [("certain", span) for span in tenure.certain]
+    parts += [] if tenure.lease else [("claimed", Span(*tenure.belief))]
     parts += [("late-awake", span) for span in without(late, paused)]
     parts += [("late-paused", part) for span in late for part in clipped(paused, *span)]
     name, short = _names(tenure)

@@ -5,7 +5,7 @@ import msgspec
 
 LaneKind = Literal["findings", "gaps", "candidate", "resource", "node", "nemesis"]
 BarKind = Literal[
-    "certain", "late-awake", "late-paused", "lease", "stopped", "stalled", "down", "leads", "silent",
+    "certain", "claimed", "late-awake", "late-paused", "lease", "stopped", "stalled", "down", "leads", "silent",
     "asked", "fault", "missed", "gap", "long-gap", "excused", "fails", "reported", "accepted-many", "refused-many", "unknown-many"]
 MarkKind = Literal["named", "accepted", "refused", "unknown", "deadline", "step-down", "start", "end", "note"]
 

@@ -69,12 +69,13 @@ def _lanes(history: History, office_: Sequence[Tenure], bars: Sequence[Bar], mar
         lanes.append(Lane("gaps", "gaps", "nobody led"))
     acquires = np.unique(history.claimant.codes[history.f.is_("acquire")])
     names = [history.claimant.table[code].partition("#")[0] for code in acquires if code >= 0]
-    candidates = dict.fromkeys([*history.setup.candidates, *sorted(names), *(tenure.candidate for tenure in office_)])
+    electing = () if history.setup.candidates else history.setup.nodes
+    candidates = dict.fromkeys([*electing, *history.setup.candidates, *sorted(names), *(tenure.candidate for tenure in office_)])
     lanes += [Lane(name, "candidate", words.plain(name, 40)) for name in candidates]
     if any(mark.lane == "resource" for mark in marks) or "resource" in used:
         lanes.append(Lane("resource", "resource", "resource"))
     observed = sorted(p.removeprefix("observer/") for p in history.process.table if p.startswith("observer/"))
-    lanes += [Lane(name, "node", words.plain(name, 40)) for name in dict.fromkeys([*history.setup.nodes, *observed])]
+    lanes += [Lane(name, "node", words.plain(name, 40)) for name in dict.fromkeys([*history.setup.nodes, *observed]) if name not in candidates]
     return lanes
 
 

@@ -5,6 +5,7 @@ from diarchy.reports.shapes import View
 
 TEXTS: dict[str, str] = {
     "certain": "in office, lease in force",
+    "claimed": "in office, without a lease",
     "late-paused": "past its lease, paused",
     "late-awake": "past its lease, awake",
     "lease": "lease as granted",

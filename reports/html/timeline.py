@@ -19,7 +19,7 @@ PROOF = 32
 """The height of the row above all lanes, in which the ops of a chosen finding are numbered."""
 
 PLACES: dict[BarKind, tuple[int, int]] = {
-    "certain": (8, 28), "late-awake": (8, 28), "late-paused": (8, 28), "lease": (31, 33), "stalled": (50, 53),
+    "certain": (8, 28), "claimed": (8, 28), "late-awake": (8, 28), "late-paused": (8, 28), "lease": (31, 33), "stalled": (50, 53),
     "leads": (7, 25), "silent": (7, 25), "asked": (3, 25), "fault": (5, 23), "missed": (5, 23),
     "gap": (5, 23), "long-gap": (5, 23), "excused": (7, 21), "fails": (4, 22), "reported": (4, 22),
     "accepted-many": (38, 46), "refused-many": (35, 49), "unknown-many": (35, 49)}
@@ -55,6 +55,7 @@ BARS: dict[BarKind, Style] = {
     "leads": Style("leads", "leads"),
     "silent": Style("paper", "silent", 0.85, hatch="dot", hatch_ink="silent", dash="dashed"),
     "certain": Style("certain", "certain"),
+    "claimed": Style("leads", "certain", width=1.5),
     "late-paused": Style("late-paused", "late-paused", hatch="right_diagonal_line"),
     "late-awake": Style("late-awake", "late-awake", hatch="cross", hatch_ink="on-fails", width=2),
     "stalled": Style("stopped", "stopped"),

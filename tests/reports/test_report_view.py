@@ -50,6 +50,15 @@ def test_lanes_from_top_to_bottom(shown):
         ("node", "n1"), ("node", "n2"), ("node", "n3"), ("nemesis", "1-pause"), ("nemesis", "2-partition"), ("nemesis", "3-latency"), ("nemesis", "4-kill")]
 
 
+def test_nodes_that_elect_among_themselves_have_one_lane_each_and_claims_without_a_lease():
+    lines = [(S, "n2/elect", "invoke", "acquire", {"claimant": "n2#1"}), (S, "n2/elect", "ok", "acquire", {"claimant": "n2#1"}),
+             (4 * S, "n2/elect", "ok", "step-down", {"claimant": "n2#1", "tenure": 1})]
+    history = written(lines, candidates=[], nodes=["n1", "n2"], ttl=0, authority="none")
+    seen = view(history, empty(), tenures(history))
+    assert [(lane.kind, lane.label) for lane in seen.lanes] == [("gaps", "nobody led"), ("candidate", "n1"), ("candidate", "n2")]
+    assert [(bar.lane, bar.kind, bar.start, bar.end) for bar in seen.bars if bar.lane == "n2"] == [("n2", "claimed", S, 4 * S)]
+
+
 def test_a_tenure_is_certain_then_late_and_paused_then_late_and_awake(shown):
     assert bars(shown, "certain", "c1") == [(3512 * MS, 7500 * MS)]
     assert bars(shown, "late-paused", "c1") == [(7500 * MS, 12_016 * MS)]

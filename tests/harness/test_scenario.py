@@ -286,10 +286,11 @@ def test_everything_in_the_catalog_is_explained() -> None:
     assert "share of the messages that are lost (0 to 0.9)" in page
 
 
-def test_the_example_in_the_guide_is_a_scenario(tmp_path: Path) -> None:
+def test_the_examples_in_the_guide_are_scenarios(tmp_path: Path) -> None:
     guide = (ROOT / "docs" / "scenarios.md").read_text()
-    example = guide.split("```yaml\n")[1].split("```")[0]
-    assert load(file(tmp_path, example)).name == "paused-leader"
+    blocks = [block.split("```")[0] for block in guide.split("```yaml\n")[1:]]
+    examples = [load(file(tmp_path, block)) for block in blocks if block.startswith("name:")]
+    assert [example.name for example in examples] == ["paused-leader", "redis-failover", "bully-under-a-partition"]
 
 
 def test_the_rows_of_the_guide_are_nemeses(tmp_path: Path) -> None:

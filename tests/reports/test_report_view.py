@@ -55,7 +55,7 @@ def test_nodes_that_elect_among_themselves_have_one_lane_each_and_claims_without
              (4 * S, "n2/elect", "ok", "step-down", {"claimant": "n2#1", "tenure": 1})]
     history = written(lines, candidates=[], nodes=["n1", "n2"], ttl=0, authority="none")
     seen = view(history, empty(), tenures(history))
-    assert [(lane.kind, lane.label) for lane in seen.lanes] == [("gaps", "nobody led"), ("candidate", "n1"), ("candidate", "n2")]
+    assert [(lane.kind, lane.label) for lane in seen.lanes] == [("candidate", "n1"), ("candidate", "n2")]
     assert [(bar.lane, bar.kind, bar.start, bar.end) for bar in seen.bars if bar.lane == "n2"] == [("n2", "claimed", S, 4 * S)]
 
 

@@ -1,6 +1,5 @@
 """The simulated Redlock: a majority of independent servers, and the two ways in which they forget."""
 import asyncio
-from typing import Any
 
 import pytest
 from virtual_stage import KEY, MS, S, Stage, failing, play

@@ -41,7 +41,7 @@ class Redis(msgspec.Struct, frozen=True, tag="redis", tag_field="kind", forbid_u
 
     replication: Annotated[Duration, msgspec.Meta(extra={"least": "0s"}, description=(
         "how long the primary holds back what it sends to its replicas; the links' latency comes on top"))] = default("0s")
-    down_after: Annotated[Duration, msgspec.Meta(description=(
+    down_after: Annotated[Duration, msgspec.Meta(extra={"least": "1ms"}, description=(
         "Sentinel's down-after-milliseconds: so long without an answer, and the primary counts as down"))] = default("1s")
     failover: Annotated[Duration, msgspec.Meta(extra={"least": "0s"}, description=(
         "from the sentinels' agreement to the promotion of a replica"))] = default("500ms")

@@ -1,11 +1,14 @@
 """Redis Sentinel: who watches the primary, when it counts as down, and which replica takes its place."""
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 from diarchy.clusters.simulated.world import World
 
 PERIOD = 1_000_000_000
 """A sentinel comes round so often, ns, or four times in `down_after` if that is more often."""
+SOONEST = 1_000_000
+"""But no more often than this, ns."""
 
 
 class _Sentinel:
@@ -22,6 +25,7 @@ class _Sentinel:
         """What a restart loses."""
         self.heard = self.came_round = self.patient = now
         self.standing = 0
+        self.agreed: set[str] = set()
         self.votes: set[str] = set()
         self.offsets: dict[str, int] = {}
 
@@ -29,18 +33,18 @@ class _Sentinel:
 class Sentinels:
     """One beside each server. All is done by messages: pings, what they tell each other of the configuration, votes.
 
-    A sentinel for which the primary has been silent for `down_after` stands for leader of the failover in a new epoch, after a
-    random delay. The others vote once in an epoch, and only if the primary is silent for them, too: this makes one step of Sentinel's
-    two (first agree that it is objectively down, then vote). With the votes of a majority of all it waits for `failover` and
-    promotes the replica with the highest offset among those that answered. The new configuration spreads by gossip, the highest
-    epoch wins. `changed(node)` is called when a node hears of one; `offset(node)` is its server's. Times in ns.
+    A sentinel for which the primary has been silent for `down_after` (it is subjectively down) asks the others. When a majority of
+    all agree (it is objectively down), it stands for leader of the failover in a new epoch, after a random delay; each votes once in
+    an epoch. With the votes of a majority it waits for `failover` and promotes the replica with the highest offset among those that
+    answered. The new configuration spreads by gossip, the highest epoch wins. `changed(node)` is called when a node hears of one;
+    `offset(node)` is its server's. Times in ns.
     """
 
     def __init__(self, world: World, nodes: tuple[str, ...], down_after: int, failover: int,
                  changed: Callable[[str], object], offset: Callable[[str], int]) -> None:
         self.size = len(nodes) // 2 + 1
         self._world, self._nodes, self._down_after, self._failover = world, nodes, down_after, failover
-        self._period = min(PERIOD, max(down_after // 4, 1))
+        self._period = min(PERIOD, max(down_after // 4, SOONEST))
         self._changed, self._offset = changed, offset
         self._of = {node: _Sentinel(nodes[0]) for node in nodes}
         self._dice = {node: world.dice(f"sentinel/{node}") for node in nodes}
@@ -72,15 +76,19 @@ class Sentinels:
         sentinel.came_round = now
         self._greet(node)
         if self._down(node):
-            host.after(int(self._dice[node].uniform(0, self._period)), self._stand, node)
+            sentinel.agreed = {node}
+            self._tell(node, self._asked)
         host.after(self._period, self._come_round, node)
 
     def _greet(self, node: str) -> None:
         """Say which configuration it knows; to the primary this is a ping."""
-        sentinel = self._of[node]
+        self._tell(node, self._hear, self._of[node].epoch, self._of[node].primary)
+
+    def _tell(self, node: str, act: Callable[..., object], *args: Any) -> None:
+        """`act(peer, node, *args)` on every other node."""
         for peer in self._nodes:
             if peer != node:
-                self._world.send(node, peer, self._hear, peer, node, sentinel.epoch, sentinel.primary)
+                self._world.send(node, peer, act, peer, node, *args)
 
     def _hear(self, node: str, peer: str, epoch: int, primary: str) -> None:
         self._adopt(node, epoch, primary)
@@ -95,19 +103,28 @@ class Sentinels:
         """Subjectively."""
         return self._now(node) - self._of[node].heard >= self._down_after
 
+    def _asked(self, node: str, peer: str) -> None:
+        if self._down(node):
+            self._world.send(node, peer, self._agree, peer, node)
+
+    def _agree(self, node: str, peer: str) -> None:
+        agreed = self._of[node].agreed
+        if peer not in agreed:
+            agreed.add(peer)
+            if len(agreed) == self.size:
+                self._world.host(node).after(int(self._dice[node].uniform(0, self._period)), self._stand, node)
+
     def _stand(self, node: str) -> None:
         sentinel = self._of[node]
         if not self._down(node) or self._now(node) < sentinel.patient:
             return
         sentinel.voted = sentinel.standing = sentinel.voted + 1
         sentinel.votes, sentinel.offsets = {node}, {node: self._offset(node)}
-        for peer in self._nodes:
-            if peer != node:
-                self._world.send(node, peer, self._vote, peer, node, sentinel.standing)
+        self._tell(node, self._vote, sentinel.standing)
 
     def _vote(self, node: str, candidate: str, epoch: int) -> None:
         sentinel = self._of[node]
-        if granted := epoch > sentinel.voted and self._down(node):
+        if granted := epoch > sentinel.voted:
             sentinel.voted = epoch
             self._wait(node)
         self._world.send(node, candidate, self._count, candidate, node, epoch, granted, self._offset(node))

@@ -136,14 +136,14 @@ def test_only_the_rim_prints() -> None:
 
 
 def test_every_plug_in_is_in_its_registry() -> None:
-    """A struct with `tag_field="kind"` is a plug-in: the folder's `kinds.py` must name it."""
+    """A struct with `tag_field="kind"` is a plug-in: the nearest `kinds.py`, in its folder or above, must name it."""
     missing = []
-    for folder in ("checkers", "clusters", "nemeses", "workloads"):
-        registry = ROOT / folder / "kinds.py"
-        named = {node.id for node in ast.walk(ast.parse(registry.read_text())) if isinstance(node, ast.Name)}
-        for file, tree in trees([path for path in OURS if path.relative_to(ROOT).parts[0] == folder]):
-            for node in ast.walk(tree):
-                if isinstance(node, ast.ClassDef) and declares_kind(node) and node.name not in named:
+    for file, tree in trees([path for path in OURS if path.relative_to(ROOT).parts[0] in ("checkers", "clusters", "nemeses", "workloads")]):
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ClassDef) and declares_kind(node):
+                registry = next(path for folder in (ROOT / file).parents if (path := folder / "kinds.py").exists())
+                named = {word.id for word in ast.walk(ast.parse(registry.read_text())) if isinstance(word, ast.Name)}
+                if node.name not in named:
                     missing.append(f"{file}:{node.lineno} {node.name} is not in {name(registry)}")
     assert not missing
 

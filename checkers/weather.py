@@ -53,7 +53,7 @@ def excused(history: History, sky: Weather, gaps: Sequence[Span]) -> Iterator[tu
     setup = history.setup
     seen: dict[tuple[frozenset[str], frozenset[str], frozenset[Link]], bool] = {}
     for gap in gaps:
-        if not setup.nodes or not setup.candidates:
+        if not setup.nodes:
             yield ()
             continue
         bad: list[Span] = []

@@ -82,6 +82,15 @@ def test_only_what_made_an_election_impossible_is_excused(lines: Lines, left: fl
     assert Availability(longest_gap=Duration(left * S - 1)).check(history).verdict == "violation"
 
 
+def test_nodes_that_elect_among_themselves_are_excused_too() -> None:
+    """Three nodes, each alone from 6 s to 9 s; n1 leaves office at 5 s."""
+    ready = [line(0, node, "ok", "ready", claimant=f"{node}#1") for node in NODES["nodes"]]
+    office = [*acquire("n1", 0, 0, 1, ttl=None, term=1), line(5, "n1/elect", "ok", "step-down", tenure=4)]
+    history = tell([*ready, *office, *fault("cut", "heal", 6, 9, links=LOST_QUORUM), deadline(10)],
+                   **NODES | {"candidates": ()}, authority="term", ttl=0)
+    assert Availability().check(history).stats["excused_ns"] == 3 * S
+
+
 def test_without_nodes_in_the_set_up_nothing_is_excused() -> None:
     history = tell([*READY, *acquire("c1", 0, 0, 1), *fault("cut", "heal", 6, 9, links=LOST_QUORUM), deadline(10)])
     assert Availability().check(history).stats["excused_ns"] == 0

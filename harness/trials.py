@@ -71,6 +71,7 @@ class Tally:
         self.failures: list[Trial] = []
         self.violation: Trial | None = None
         self.stopped = False
+        self.under_way: tuple[int, ...] = ()
         self.seconds = 0.0
         self._until, self._began = until, time.monotonic()
 
@@ -135,6 +136,7 @@ def _try(scenario: Scenario, seeds: Seeds, jobs: int, tally: Tally, quiet: bool)
     workers = Workers(scenario, seeds, jobs if count is None else min(jobs, count))
     with closing(workers), _live(tally, quiet) as show, closing(workers.results(1 / REFRESHES_PER_S)) as results:
         for trial in results:
+            tally.under_way = workers.under_way()
             if trial is not None:
                 tally.add(trial)
             show()
@@ -204,6 +206,8 @@ def _text(summary: Summary, tally: Tally) -> Iterator[str]:
         yield f"  {found.kind}: under {found.seeds} seed{'s' * (found.seeds > 1)}, first {found.first}"
     if tally.hunting:
         yield from _told("the violation that was looked for", summary.violation) if summary.violation else ("no violation was found",)
+    if summary.interrupted and tally.under_way:
+        yield f"under way: seeds {', '.join(map(str, tally.under_way[:LISTED]))}"
     others = [failure for failure in summary.failures if not tally.hunting or failure != summary.violation]
     for failure in others[:KEPT]:
         yield from _told("not as expected", failure)

@@ -73,6 +73,10 @@ class Workers:
             while self._order and self._order[0] in self._done:
                 yield self._done.pop(self._order.popleft())
 
+    def under_way(self) -> tuple[int, ...]:
+        """The seeds whose results are missing, as far as they were given out."""
+        return tuple(seed for seed in self._order if seed not in self._done)
+
     def close(self) -> None:
         """Drop what is under way."""
         for worker in self._workers:

@@ -4,7 +4,6 @@ from typing import Any, Protocol
 
 import msgspec
 
-from diarchy.clusters.http import Http
 from diarchy.clusters.stores import Refused
 from diarchy.workloads.session import Answer
 
@@ -57,6 +56,8 @@ class HttpWriter:
     """Writes by `POST /write`, one request each."""
 
     def __init__(self, address: str) -> None:
+        from diarchy.clusters.http import Http
+
         self._http = Http(address)
 
     async def write(self, id: str, token: int | None, value: Any, leave: Callable[[], bool] | None = None) -> Answer:

@@ -24,8 +24,11 @@ class _Walk:
         self._document, self._defs = document, schema["$defs"]
 
     def errors(self, schema: dict[str, Any], value: Any, trail: Trail) -> Iterator[tuple[Trail, Mistake]]:
-        for error in _validator({**schema, "$defs": self._defs}).iter_errors(value):
-            yield from self._explain(error, (*trail, *error.absolute_path))
+        errors = list(_validator({**schema, "$defs": self._defs}).iter_errors(value))
+        mistyped = {tuple(error.absolute_path) for error in errors if error.validator == "type"}
+        for error in errors:
+            if error.validator == "type" or tuple(error.absolute_path) not in mistyped:
+                yield from self._explain(error, (*trail, *error.absolute_path))
 
     def _explain(self, error: Any, trail: Trail) -> Iterator[tuple[Trail, Mistake]]:
         schema, value = error.schema, error.instance

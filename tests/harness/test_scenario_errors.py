@@ -209,9 +209,10 @@ expect: {overlap: {verdict: valid}}
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=8) | st.sampled_from(["etcd", "lock", "pause", "3s", "leader"]),
+@given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=8) | st.sampled_from(["etcd", "simulated", "lock", "raft", "pause", "3s", "leader"]),
                     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(
-                        ["kind", "name", "cluster", "workload", "duration", "nemeses", "checks", "expect", "target", "for", "ttl", "x"]),
+                        ["kind", "name", "cluster", "workload", "duration", "nemeses", "checks", "expect", "target", "for", "ttl", "service",
+                         "network", "x"]),
                         inner, max_size=5), max_leaves=20))
 def test_any_data_at_all_is_answered_in_words(tmp_path_factory: pytest.TempPathFactory, data: object) -> None:
     import yaml

@@ -56,6 +56,7 @@ duration: 10s
         "2:111: expected a number, got no, which means false in YAML"]),
     ("{latency: 1ms}", "{}, drift: 0.6, offset: 1", ["2:82: 0.6 is more than 0.5, the maximum of drift", "2:95: expected a duration"]),
     ("nodes: 5", "nodes: 0", ["2:35: 0 is less than 1, the minimum of nodes"]),
+    ("nodes: 5", "nodes: 0.5", ["2:35: expected a whole number, got the number 0.5"]),
     ("nodes: 5", "nodes: 16", ["2:35: 16 is more than 15, the maximum of nodes"]),
     ("nodes: 5", "heartbeat: 1s", ["2:28: unknown key 'heartbeat'; known: kind, nodes, service, network, drift, offset"]),
     ("{kind: lock}", "{kind: lock, command: [./own]}", ["3:33: a program of your own runs in real time; it needs a real cluster"]),

@@ -10,7 +10,7 @@ from diarchy.clusters.simulated.rpc import Caller
 from diarchy.clusters.simulated.services.keyspace import Delete, Get, SetNx
 from diarchy.clusters.simulated.services.redis import Primary, ReadOnly, Redis
 from diarchy.clusters.stores import LeaseStore, Lost, Refused, Unreachable
-from diarchy.history.faults import Cut, Fault, Kill, Pause, Skew
+from diarchy.history.faults import Cut, Fault, Kill, Pause, Skew, Slow
 from diarchy.history.units import Duration
 
 LAGGING = Redis(replication=Duration(300 * MS), token="incr")
@@ -280,6 +280,21 @@ def test_who_waits_for_replicas_of_a_primary_that_is_deposed_is_told_that_nobody
         with pytest.raises(ConnectionResetError):
             await asyncio.wait_for(creating, 2)
     play(scene, Redis(wait=1))
+
+
+def test_who_waits_for_replicas_waits_for_the_token_too() -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.cluster.apply(Slow((("c1", "n1"),), latency=200 * MS))
+        store = stage.store("c1")
+        lease = (await store.grant(TTL)).lease
+        creating = stage.begin("c1", store.create(KEY, "c1#1", lease))
+        await stage.until(lambda: ask(stage, "n2", Get(KEY)))
+        await stage.cluster.apply(Cut((("n1", "n2"), ("n1", "n3"))))
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(creating, 0.9)
+        assert await ask(stage, "n1", Get(f"{KEY}/token")) == "1"
+        assert await ask(stage, "n2", Get(f"{KEY}/token")) is None
+    play(scene, Redis(token="incr", wait=1, down_after=Duration(5 * S)))
 
 
 @pytest.mark.parametrize("min_replicas", [0, 1])

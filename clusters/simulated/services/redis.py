@@ -324,7 +324,10 @@ class RedisStore(PollingStore):
         except Refused:
             self._forget(lease)
             raise
-        token = await self._token(key) if self._options.tokens else None
+        token = None
+        if self._options.tokens:
+            written = await self._token(key)  # WAIT is for all that this client has written
+            token = written.result
         await self._replicated(written)
         return token
 
@@ -333,9 +336,9 @@ class RedisStore(PollingStore):
         value = await self._ask(Get(key))
         return None if value is None else Place(key, value, None)
 
-    async def _token(self, key: str) -> int:
+    async def _token(self, key: str) -> Written:
         try:
-            return (await self._write(Incr(f"{key}/token"))).result
+            return await self._write(Incr(f"{key}/token"))
         except Refused as error:
             raise ConnectionError(f"the key is set, but there is no token: {error}") from error
 

@@ -16,6 +16,7 @@ from diarchy.clusters.simulated.options import Simulated
 from diarchy.clusters.simulated.services.lease import Lease
 from diarchy.clusters.simulated.services.redis import Redis
 from diarchy.harness.catalog import COMMAND, catalog, kinds, targets
+from diarchy.harness.listing import show
 from diarchy.harness.scenario import BadScenario, Expect, Scenario, dump, expand, load, schema, world
 from diarchy.history.units import Duration
 from diarchy.nemeses.kinds import NemesisOptions
@@ -284,6 +285,14 @@ def test_everything_in_the_catalog_is_explained() -> None:
     assert "| `for` |" in page
     assert "| `network.latency` | duration | `1ms` |" in page
     assert "share of the messages that are lost (0 to 0.9)" in page
+
+
+def test_services_and_the_keys_of_mappings_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert show("clusters", as_json=False) == 0
+    assert "network.latency" in capsys.readouterr().out
+    assert show("services", as_json=False) == 0
+    said = capsys.readouterr().out
+    assert all(f"\n  {kind.name}\n" in said for kind in kinds() if kind.group == "services")
 
 
 def test_the_examples_in_the_guide_are_scenarios(tmp_path: Path) -> None:

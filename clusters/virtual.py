@@ -204,11 +204,12 @@ def on(host: Place | None) -> Iterator[None]:
 @contextmanager
 def looking_on() -> Iterator[None]:
     """Tasks and timers that are made in the body are not what the simulated world waits for."""
-    token = IDLE.set(True)
+    former = IDLE.get()
+    IDLE.set(True)
     try:
         yield
     finally:
-        IDLE.reset(token)
+        IDLE.set(former)  # not by a token: a coroutine that is dropped leaves in another context than it entered in
 
 
 def _where(task: "asyncio.Task[Any]") -> str:

@@ -135,13 +135,15 @@ def _try(scenario: Scenario, seeds: Seeds, jobs: int, tally: Tally, quiet: bool)
     count = seeds.count
     workers = Workers(scenario, seeds, jobs if count is None else min(jobs, count))
     with closing(workers), _live(tally, quiet) as show, closing(workers.results(1 / REFRESHES_PER_S)) as results:
-        for trial in results:
+        try:
+            for trial in results:
+                if trial is not None:
+                    tally.add(trial)
+                show()
+                if tally.stopped:
+                    return
+        finally:
             tally.under_way = workers.under_way()
-            if trial is not None:
-                tally.add(trial)
-            show()
-            if tally.stopped:
-                return
 
 
 @contextmanager

@@ -58,7 +58,7 @@ class Quorum:
         acks = {leader}
 
         def count(node: str) -> None:
-            if self._claims.get(leader) == term == self.term and len(acks) < self.size:
+            if self._leads(leader, term) and len(acks) < self.size:
                 acks.add(node)
                 if len(acks) == self.size:
                     done()
@@ -70,7 +70,7 @@ class Quorum:
                 result = error
             back(result)
 
-        if not self._claims.get(leader) == term == self.term:
+        if not self._leads(leader, term):
             return
         if self.size == 1:
             return done()
@@ -82,18 +82,26 @@ class Quorum:
         self.world.send(node, leader, count, node)
 
     def _look(self) -> None:
-        able, now = [node for node in self.nodes if self._able(node)], self.world.now()
-        failed = self._failing_since is not None and now - self._failing_since >= self._election
-        if able and failed:
+        able = [node for node in self.nodes if self._able(node)]
+        if able and self._failed:
             self._lead_from_now_on(self.leader if self.leader in able else able[0])
-        elif self.leader in able and not failed:
+        elif self.leader in able and not self._failed:
             self._failing_since = None
         elif self._failing_since is None:
-            self._failing_since = now
+            self._failing_since = self.world.now()
         for node in [node for node in self._claims if node != self.leader]:
             host = self.world.host(node)
             if host.dead or (host.awake and self._hears(node, self.leader)):
                 del self._claims[node]
+
+    @property
+    def _failed(self) -> bool:
+        """Whether the leader was without a majority for so long that there must be an election."""
+        return self._failing_since is not None and self.world.now() - self._failing_since >= self._election
+
+    def _leads(self, node: str, term: int) -> bool:
+        """Whether what it decides in this term holds."""
+        return self._claims.get(node) == term == self.term and not self._failed
 
     def _restarted(self, node: str) -> None:
         """It knows of no term any more. A leader is elected anew soon, be it the same: its timers died with it."""

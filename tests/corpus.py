@@ -80,7 +80,7 @@ def _leaves(value: Any, trail: str = "") -> Iterator[tuple[str, Any]]:
     match value:
         case {**pairs} if pairs:
             for key, inner in pairs.items():
-                yield from _leaves(inner, f"{trail}.{key}" if trail else key)
+                yield from _leaves(inner, f"{trail}.{key}" if trail else str(key))
         case [_, *_]:
             for number, inner in enumerate(value):
                 yield from _leaves(inner, f"{trail}.{number}")

@@ -299,6 +299,7 @@ def test_the_examples_in_the_guide_are_scenarios(tmp_path: Path) -> None:
     guide = (ROOT / "docs" / "scenarios.md").read_text()
     blocks = [block.split("```")[0] for block in guide.split("```yaml\n")[1:]]
     examples = [load(file(tmp_path, block)) for block in blocks if block.startswith("name:")]
+    assert all(f"| `{kind.name}` |" in guide for kind in kinds() if kind.group == "services")
     assert [example.name for example in examples] == ["paused-leader", "redis-failover", "bully-under-a-partition"]
 
 

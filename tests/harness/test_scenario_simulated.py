@@ -72,6 +72,8 @@ def test_one_thing_changed_in_the_simulator(tmp_path: Path, old: str, new: str, 
 
 @pytest.mark.parametrize(("service", "workload", "said"), [
     ("redis", "{kind: lock, wait: predecessor}", ["3:30: this service keeps no queue, so that nobody has a predecessor; give `holder`"]),
+    ("kubernetes", "{kind: lock, wait: predecessor}", ["3:30: this service keeps no queue"]),
+    ("kubernetes", "{kind: lock, ttl: 4500ms}", ["3:29: 4500ms is no whole number of seconds, which is what leaseDurationSeconds takes"]),
     ("redlock", "{kind: lock, wait: predecessor}", ["3:30: this service keeps no queue"]),
     ("redis", "{kind: lock, ttl: 4.0001s}", ["3:29: 4000100us is no whole number of milliseconds, which is what Redis takes"]),
     ("redlock", "{kind: lock, ttl: 2ms, renew_every: 1ms}", ["3:29: 2ms is too short: nothing is left of it"]),

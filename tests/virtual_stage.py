@@ -150,6 +150,7 @@ def scenario(text: str) -> Scenario:
 
 
 def failing(text: str, seed: int) -> list[str]:
-    """What a run of the scenario finds that fails, as `check: kind`."""
+    """What a run of the scenario finds that fails, as `check: kind`, and the checks that cannot say."""
     verdict: Verdict = once(scenario(text), seed)
-    return [f"{check.check}: {finding.kind}" for check in verdict.checks for finding in check.findings if finding.fails]
+    unsure = [f"{check.check}: inconclusive" for check in verdict.checks if check.verdict == "inconclusive"]
+    return unsure + [f"{check.check}: {finding.kind}" for check in verdict.checks for finding in check.findings if finding.fails]

@@ -57,7 +57,7 @@ def test_a_range_may_have_no_end() -> None:
 
 @pytest.mark.parametrize("text", ["", "x", "1..x", "-1", "4..1", "1,,2", "1...3", str(2**63), "٣"])
 def test_what_is_no_seed_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="seed|range"):
+    with pytest.raises(ValueError, match=r"seed|range"):
         Seeds(text)
     done = diarchy("run", SOUND, f"--seeds={text}" if text else "--seeds=,")
     assert done.returncode == 64

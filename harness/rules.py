@@ -5,6 +5,7 @@ import msgspec
 
 from diarchy.clusters.simulated.options import Simulated
 from diarchy.harness.scenario import Scenario
+from diarchy.workloads.lock import Lock
 from diarchy.workloads.peer_options import Peers
 
 
@@ -24,5 +25,6 @@ def rules_of(scenario: Scenario) -> Rules:
     match scenario.workload, scenario.cluster:
         case Peers() as peers, Simulated(nodes=nodes, network=network):
             return Rules(peers.authority, peers.tokens, peers.fence and peers.tokens, int(peers.lease_ns), peers.quorum_of(nodes), int(2 * network.slowest))
-        case workload, cluster:
-            return Rules(cluster.authority, cluster.tokens, workload.fence and cluster.tokens, int(workload.ttl))
+        case Lock() as lock, cluster:
+            return Rules(cluster.authority, cluster.tokens, lock.fence and cluster.tokens, int(lock.ttl))
+    raise ValueError("only simulated nodes elect a leader among themselves")

@@ -9,6 +9,7 @@ from diarchy.history.op import Recorder
 from diarchy.workloads.child import CandidateError, Child, Guard, module
 from diarchy.workloads.hosts import Candidate, Place, Resource, ResourceError
 from diarchy.workloads.lock import Lock
+from diarchy.workloads.peer_options import Peers
 from diarchy.workloads.protocol import Init, Serve
 from diarchy.workloads.writer import HttpWriter, Probe
 
@@ -47,8 +48,9 @@ class Crew:
         await self._resource.boot()
         return self._resource.address
 
-    async def spawn(self, names: Sequence[str], options: Lock, store: str) -> None:
+    async def spawn(self, names: Sequence[str], options: Lock | Peers, store: str) -> None:
         """Start the candidates' processes; nothing is said to them yet. Raises CandidateError."""
+        assert isinstance(options, Lock), "only simulated nodes elect a leader among themselves"
         self._options, self._store = options, store
         command = options.command or module("diarchy.workloads.candidate")
         self._candidates = [Candidate(self._place, name, command) for name in names]

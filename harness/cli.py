@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from diarchy.harness.seeds import Seeds
 
 STATUSES = """Exit status: 0 as expected · 1 not as expected, or a violation that was not · 3 inconclusive · 64 wrong usage ·
-65 bad scenario or history · 69 no Docker engine, image or cluster · 70 a file that cannot be written, or an internal error ·
+65 bad scenario or history · 69 no Docker engine, image or cluster · 70 a file that cannot be written, a deadlock of
+the simulated world, or an internal error ·
 130 interrupted · 143 terminated."""
 
 SPARED = 50_000
@@ -67,7 +68,7 @@ def run(
     until: Annotated[Until | None, typer.Option(help=(
         "Stop at the first seed whose verdict is a violation, or is not as expected. Without --seeds: from 1 on."))] = None,
     jobs: Annotated[int | None, typer.Option(min=1, help="Processes for many seeds; default: one for each core.")] = None,
-    check_determinism: Annotated[bool, typer.Option(help=(
+    check_determinism: Annotated[bool, typer.Option("--check-determinism", help=(
         "Run it twice, in two processes, and compare the histories byte by byte. Simulated scenarios only."))] = False,
 ) -> int:
     """Run a scenario, judge its history, write the report.

@@ -155,7 +155,7 @@ class Run:
         return Setup(version=self.version, scenario=s.name, seed=self.seed, cluster=str(s.cluster.__struct_config__.tag),
                      nodes=self.cluster.nodes, candidates=self.candidates, quorum=rules.quorum or self.cluster.quorum, ttl=rules.ttl,
                      fence=rules.fence, tokens=rules.tokens, authority=rules.authority, real=s.cluster.real,
-                     tolerance=crew.tolerance, grace=grace_ns(rules.ttl, s.cluster.real), handover=rules.handover, nemeses=len(s.nemeses),
+                     tolerance=max(crew.tolerance, rules.tolerance), grace=grace_ns(rules.ttl, s.cluster.real), handover=rules.handover, nemeses=len(s.nemeses),
                      checks=tuple(plain(check) for check in s.checks), expect=plain(s.expect),
                      versions=await self.cluster.versions())
 

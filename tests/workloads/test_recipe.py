@@ -549,7 +549,7 @@ def test_the_store_in_memory_expires_leases() -> None:
         store = MemoryStore(memory)
         grant = await store.grant(20 * MS)
         token = await store.create("key", "c1", grant.lease)
-        await asyncio.wait_for(store.gone("key", token), 1)
+        await asyncio.wait_for(store.gone(Place("key", "c1", token)), 1)
         assert await store.holder("key") is None
 
     asyncio.run(scene())

@@ -26,7 +26,8 @@ def rules_of(scenario: Scenario) -> Rules:
     two of them measure a TTL that differently, and neither is wrong."""
     match scenario.workload, scenario.cluster:
         case Peers() as peers, Simulated(nodes=nodes, network=network):
-            return Rules(peers.authority, peers.tokens, peers.fence and peers.tokens, int(peers.lease_ns), peers.quorum_of(nodes), int(2 * network.slowest))
+            return Rules(peers.authority, peers.tokens, peers.fence and peers.tokens, int(peers.lease_ns), peers.quorum_of(nodes),
+                         handover=int(2 * network.slowest))
         case Lock() as lock, Simulated(drift=drift) as cluster:
             return Rules(cluster.authority, cluster.tokens, lock.fence and cluster.tokens, int(lock.ttl), tolerance=round(2 * drift * lock.ttl))
         case Lock() as lock, cluster:

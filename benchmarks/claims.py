@@ -1,7 +1,8 @@
 """Figures for docs/claims.md: `python benchmarks/claims.py [--seeds 1000] [SCENARIO …]`.
 
 For each scenario, over the seeds from 1 on: the median, the 90th percentile and the most of what its checks measure. A gap is one time
-without a leader after the first election, all those of all seeds together; the rest is one figure for each seed.
+without a leader after the first election, those of all seeds together (of a run with more than twenty, the longest); the rest is one figure for
+each seed.
 """
 import argparse
 from collections import Counter

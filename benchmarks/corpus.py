@@ -1,13 +1,12 @@
-"""The table of known bugs: `python benchmarks/corpus.py [--bugs 100] [--twins 1000] [--write]` prints it as Markdown.
+"""The table of known bugs: `python benchmarks/corpus.py [--bugs 100] [--twins 1000] [--write] [NAME …]` prints it as Markdown.
 
-Each bug of tests/corpus.py is tried on the seeds 1 to `--bugs`, its sound twin on 1 to `--twins`, on all cores. `--write` puts the table
-into README.md, in the place of the one that is there.
+Each bug of tests/corpus.py, or those that are named, is tried on the seeds 1 to `--bugs`, its sound twin on 1 to `--twins`, on all cores.
+`--write` puts each row into README.md as soon as it is there, in the place of the one before.
 """
 import argparse
 import os
 import re
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 from diarchy.harness.scenario import load
@@ -19,6 +18,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 from corpus import BUGS, Bug  # noqa: E402
 
 README = ROOT / "README.md"
+NAME = re.compile(r"known-unsafe/([^)]+)\.yaml")
 TABLE = re.compile(r"(?<=<!-- corpus -->\n).*(?=<!-- /corpus -->)", re.DOTALL)
 HEAD = "| bug | in the articles | what is found | found | its sound twin | flagged |\n|---|---|---|---|---|---|\n"
 
@@ -46,22 +46,28 @@ def row(bug: Bug, bugs: int, twins: int) -> str:
         f"{flagged} of {twins:,}" + (f", {open_} inconclusive" if open_ else ""))) + " |\n"
 
 
-def rows(bugs: int, twins: int) -> Iterator[str]:
-    for bug in BUGS:
-        yield row(bug, bugs, twins)
-        print(f"{bug.scenario} is done", file=sys.stderr)
+def put(name: str, made: str) -> None:
+    """Into the README, in the order of the corpus; the rows of the other bugs stay as they are."""
+    text = README.read_text()
+    rows = {found[1]: line for line in TABLE.findall(text)[0].splitlines(keepends=True) if (found := NAME.search(line))} | {name: made}
+    table = HEAD + "".join(rows[bug.scenario] for bug in BUGS if bug.scenario in rows)
+    README.write_text(TABLE.sub(lambda _: table, text))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--bugs", type=int, default=100, help="seeds of each bug")
     parser.add_argument("--twins", type=int, default=1000, help="seeds of each sound twin")
-    parser.add_argument("--write", action="store_true", help="put the table into README.md")
+    parser.add_argument("--write", action="store_true", help="put the rows into README.md")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="of a scenario in scenarios/known-unsafe; default: all")
     asked = parser.parse_args()
-    table = HEAD + "".join(rows(asked.bugs, asked.twins))
-    print(table, end="")
-    if asked.write:
-        README.write_text(TABLE.sub(lambda _: table, README.read_text()))
+    print(HEAD, end="")
+    for bug in BUGS:
+        if not asked.names or bug.scenario in asked.names:
+            made = row(bug, asked.bugs, asked.twins)
+            print(made, end="", flush=True)
+            if asked.write:
+                put(bug.scenario, made)
 
 
 if __name__ == "__main__":

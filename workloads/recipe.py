@@ -8,7 +8,7 @@ from typing import TypeVar
 from diarchy.clusters.stores import Grant, LeaseStore, Lost, Place, Refused, Unreachable
 from diarchy.history.transcript import Act
 from diarchy.workloads.lock import Lock
-from diarchy.workloads.office import SOONEST, Means, Office
+from diarchy.workloads.office import SOONEST, Means, Office, margin
 from diarchy.workloads.session import Answer, Outcome, Session
 from diarchy.workloads.writer import Writer
 
@@ -120,6 +120,9 @@ class Recipe:
             before[:] = queue[:queue.index(own)]
             if before:
                 raise Refused(f"behind {before[-1].value}")
+            if turn.late(self._options.recipe, self._session.now()):
+                turn.lost = True
+                raise Refused("the lease may have ended, and what was read be older than that")
             return Answer(own.token, turn.sent, turn.ttl)
 
         while not self._stopping.is_set() and not turn.lost:
@@ -230,3 +233,7 @@ class _Turn:
 
     def __init__(self, grant: Grant, sent: int) -> None:
         self.lease, self.ttl, self.sent, self.lost = grant.lease, grant.ttl, sent, False
+
+    def late(self, recipe: str, now: int) -> bool:
+        """Whether a careful leader would have to leave at this time, ns, as soon as it is elected."""
+        return recipe == "careful" and now >= self.sent + self.ttl - margin(self.ttl)

@@ -47,6 +47,8 @@ class Peer:
     def _changed(self) -> None:
         """Nothing stands between a message and the machine, as a rule: the host runs, and its clock shows true time."""
         self._straight = self.host.awake and self._clock.plain and not self._stopped
+        if self.host.awake and not self._stopped and (now := self.host.now()) >= self._machine.due:
+            self._follow(now, self._machine.on_timer(now))  # before the messages that have waited
 
     def meet(self, others: "dict[str, Peer]") -> None:
         """Know the others, and the links to them."""

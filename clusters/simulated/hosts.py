@@ -119,7 +119,7 @@ class SimulatedHost:
         self.awake, self.dead = True, False
         self.boot += 1
         self.claimant = f"{self.name}#{self.boot}"
-        _tell(self.changed, self.started)
+        _tell(self.started, self.changed)
         return Realised(host=self.claimant, evidence="it runs")
 
 

@@ -395,18 +395,3 @@ def test_no_two_lead_whatever_goes_wrong(wait: str, network: str) -> None:
 def test_clocks_that_drift_less_than_a_careful_leader_allows_for_do_no_harm(drift: float) -> None:
     text = CALM.format(wait="predecessor", network="{}") + f"  - {{kind: skew, target: nodes, at: 0s, drift: {drift}}}\n"
     assert {seed: found for seed in range(15) if (found := failing(text, seed))} == {}
-
-
-STALE = """
-name: stale
-cluster: {kind: simulated, nodes: 3, service: {kind: zookeeper}}
-workload: {kind: lock, recipe: careful, wait: predecessor, candidates: 3, ttl: 2s, renew_every: 500ms, write_every: 250ms, stay: 2s}
-duration: 12s
-nemeses:
-  - {kind: pause, target: c2, at: 1s, for: 2400ms}
-  - {kind: partition, target: n2, at: 2600ms, for: 2s}
-"""
-
-
-def test_who_slept_past_its_session_does_not_claim_the_place_that_a_stale_read_shows() -> None:
-    assert {seed: found for seed in range(1, 11) if (found := failing(STALE, seed))} == {}

@@ -259,11 +259,13 @@ ROUGH = "{loss: 0.01, duplicate: 0.1, reorder: 0.1}"
 
 
 @pytest.mark.parametrize("network", ["{}", ROUGH], ids=["plain", "rough"])
+@pytest.mark.storm
 def test_no_two_lead_whatever_goes_wrong(network: str) -> None:
     text = STORM.format(judge="observed", offset="5s", network=network)
     assert {seed: found for seed in range(100) if (found := failing(text, seed))} == {}
 
 
+@pytest.mark.storm
 def test_clocks_that_drift_less_than_a_careful_leader_allows_for_do_no_harm() -> None:
     text = CALM.format(judge="observed", offset="5s, drift: 0.04", network="{}")
     assert {seed: found for seed in range(15) if (found := failing(text, seed))} == {}

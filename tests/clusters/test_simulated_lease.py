@@ -277,12 +277,14 @@ ROUGH = "{loss: 0.01, duplicate: 0.1, reorder: 0.1}"
 
 @pytest.mark.parametrize("network", ["{}", ROUGH], ids=["plain", "rough"])
 @pytest.mark.parametrize("wait", ["holder", "predecessor"])
+@pytest.mark.storm
 def test_no_two_lead_whatever_goes_wrong(wait: str, network: str) -> None:
     text = STORM.format(wait=wait, network=network)
     assert {seed: found for seed in range(15) if (found := failing(text, seed))} == {}
 
 
 @pytest.mark.parametrize("drift", [0.04, -0.04])
+@pytest.mark.storm
 def test_clocks_that_drift_less_than_a_careful_leader_allows_for_do_no_harm(drift: float) -> None:
     text = CALM.format(wait="holder", network="{}") + f"  - {{kind: skew, target: nodes, at: 0s, drift: {drift}}}\n"
     assert {seed: found for seed in range(15) if (found := failing(text, seed))} == {}

@@ -251,6 +251,7 @@ checks: [{{kind: overlap}}]
 JUMP = '  - {kind: skew, target: majority, ahead: 10s, after: 2300ms, for: 4s, every: 8s}'
 
 
+@pytest.mark.storm
 def test_it_is_sound_while_servers_remember_and_their_clocks_run_alike() -> None:
     assert [seed for seed in range(10) if failing(STORY.format(fsync="always", more=""), seed)] == []
 

@@ -5,6 +5,8 @@ from corpus import BUGS, UNSAFE, Bug, differences
 from diarchy.harness.scenario import load
 from diarchy.harness.seeds import trial
 
+pytestmark = pytest.mark.storm
+
 EACH = pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.scenario)
 
 

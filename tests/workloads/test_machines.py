@@ -57,6 +57,7 @@ def storm(name: str, options: Peers, nodes: int, seed: int, drift: float = 0.04)
     return weather
 
 
+@pytest.mark.storm
 @pytest.mark.parametrize("nodes", [1, 2, 3, 5])
 @pytest.mark.parametrize("name", WEATHER)
 def test_whatever_the_weather(name: str, nodes: int) -> None:
@@ -78,6 +79,7 @@ def test_votes_that_are_forgotten_elect_two_in_a_term() -> None:
     assert twice
 
 
+@pytest.mark.storm
 @pytest.mark.parametrize("options", [Raft(lease=True), Bully(by_quorum=True), Ring(by_quorum=True)], ids=["raft", "bully", "ring"])
 def test_clocks_that_drift_too_far_apart_break_leases(options: Peers) -> None:
     """It is bad enough to find that, too; within the 10 % that a lease allows for, nothing is found above."""

@@ -37,13 +37,20 @@ def row(bug: Bug, bugs: int, twins: int) -> str:
     twin = tried(bug.sound, twins)
     open_ = sum(trial.verdict == "inconclusive" for trial in twin)
     flagged = sum(trial.verdict != "valid" or not trial.as_expected for trial in twin) - open_
-    options = ", ".join(f"`{option.removeprefix('workload.')}`" for option in bug.mended_by)
+    options = mended(bug)
     return "| " + " | ".join((
         f"[{bug.bug}](scenarios/known-unsafe/{bug.scenario}.yaml)", f"{bug.articles} ({', '.join(bug.claims)})",
         ", ".join(f"`{kind}`" for kind in bug.kinds),
         f"seed {found[0].seed}; {len(found)} of {bugs}" if found else f"0 of {bugs}",
         f"[{options}](scenarios/simulated/{bug.twin}.yaml)",
         f"{flagged} of {twins:,}" + (f", {open_} inconclusive" if open_ else ""))) + " |\n"
+
+
+def mended(bug: Bug) -> str:
+    """The options that mend it; where all of the service is another, which."""
+    if "cluster.service.kind" in bug.mended_by:
+        return f"`service: {load(bug.sound).cluster.service.__struct_config__.tag}`"
+    return ", ".join(f"`{option.removeprefix('workload.').removeprefix('cluster.service.')}`" for option in bug.mended_by)
 
 
 def put(name: str, made: str) -> None:

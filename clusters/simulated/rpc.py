@@ -1,4 +1,5 @@
 """Requests over simulated links, with answers or without."""
+import asyncio
 from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
@@ -58,18 +59,13 @@ class Caller:
         target = self.world.host(node)
 
         def deliver(result: Any, _: None) -> None:
-            self.host.take(settle, (result,))
-
-        def settle(result: Any) -> None:
-            if not future.done():
-                if isinstance(result, BaseException):
-                    future.set_exception(result)
-                else:
-                    future.set_result(result)
+            self.host.take(settle, (future, result))
 
         def answer(result: Any) -> None:
-            if target.awake:
-                back.send(deliver, ConnectionResetError(f"the connection to {node} was reset") if back.refuses else result, None)
+            if target.awake and back.refuses:
+                deliver(ConnectionResetError(f"the connection to {node} was reset"), None)
+            elif target.awake:
+                back.send(deliver, result, None)
 
         def arrive(_: None, __: None) -> None:
             if target.dead:
@@ -79,6 +75,16 @@ class Caller:
 
         there.send(once(arrive), None, None)
         return await future
+
+
+def settle(future: "asyncio.Future[Any]", result: Any) -> None:
+    """The result, or the exception, for whoever still waits for it."""
+    if future.done():
+        return
+    if isinstance(result, BaseException):
+        future.set_exception(result)
+    else:
+        future.set_result(result)
 
 
 def once(act: Callable[..., object]) -> Callable[..., object]:

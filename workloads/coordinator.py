@@ -14,11 +14,22 @@ from diarchy.workloads.machine import (
     Elected,
     Renewed,
     Renewing,
+    Send,
     StepDown,
     worth,
 )
 from diarchy.workloads.peer_options import Peers, majority
-from diarchy.workloads.quorum_lease import Ask, Grant, LeaseMessage, Promise, QuorumLease, Refusal, Release
+from diarchy.workloads.quorum_lease import (
+    Ask,
+    Grant,
+    LeaseMessage,
+    Probe,
+    Promise,
+    QuorumLease,
+    Refusal,
+    Release,
+    Willing,
+)
 
 
 class Coordinated(Peers, frozen=True):
@@ -156,7 +167,23 @@ class Member:
         if self._lease is None:
             return (*began, *self._take_office(now, Elected()))
         self.role, self.leader, self._gives_up = ASKING, None, now + self.options.detect
-        return (*began, *self._ask(self._lease, now, self._lease.ask(now)))
+        return (*began, *self._probe(self._lease, now))
+
+    def _probe(self, lease: QuorumLease, now: int) -> Effects:
+        """Ask for the lease only where a majority would grant it: who is cut off with a few shall not disturb them for later."""
+        asked = lease.probe(now, self._would(lease, now, self.name))
+        return (*asked, *self._asked(lease, now))
+
+    def _asked(self, lease: QuorumLease, now: int) -> Effects:
+        if not lease.promising:
+            return self._ask(lease, now, ())
+        self._gives_up = now + self.options.detect
+        return self._ask(lease, now, lease.ask(now))
+
+    def _would(self, lease: QuorumLease, now: int, sender: str) -> bool:
+        """A holder of a lower rank makes way for a higher one that asks."""
+        holder = lease.hard.holder
+        return lease.would(now, sender) or (self._preempt and holder is not None and self._rank[sender] > self._rank[holder])
 
     def _ask(self, lease: QuorumLease, now: int, asked: Effects) -> Effects:
         """After a round has left; where its own vote is a majority, that was enough."""
@@ -167,7 +194,7 @@ class Member:
     def _ask_again(self, now: int) -> Effects:
         assert self._lease
         if now < self._gives_up:
-            return self._ask(self._lease, now, self._lease.round(now))
+            return self._ask(self._lease, now, self._lease.round(now)) if self._lease.token else self._probe(self._lease, now)
         left = self._leave(now, "no majority granted a lease")
         self._wake(now + self.options.heartbeat)
         return left
@@ -205,6 +232,11 @@ class Member:
 
     def _on_lease(self, lease: QuorumLease, now: int, sender: str, message: LeaseMessage) -> Effects:
         match message:
+            case Probe():
+                return (Send(sender, Willing(message.sent)),) if self._would(lease, now, sender) else ()
+            case Willing():
+                lease.on_willing(sender, message)
+                return self._asked(lease, now) if self.role == ASKING and not lease.token and lease.promising else ()
             case Ask():
                 yields = self.role == ASKING or (self.role == COORDINATOR and self._preempt)
                 left = self._leave(now, f"{sender} has a higher number") if yields and not self._outranks(sender) else ()
@@ -215,6 +247,8 @@ class Member:
                 return lease.on_refusal(now, message) if self.role == ASKING else ()
             case Release():
                 lease.on_release(now, sender, message)
+                if self.role == ASKING and lease.token:
+                    return self._ask(lease, now, lease.round(now))  # what was in the way may be gone
         return ()
 
     def _on_leader(self, now: int, sender: str) -> Effects:

@@ -7,6 +7,19 @@ from diarchy.workloads.machine import LONG_AGO, Broadcast, Effects, Send, worth
 from diarchy.workloads.peer_options import majority
 
 
+class Probe(msgspec.Struct, frozen=True, gc=False):
+    """Would a lease be granted? Binds nobody: a node that cannot win a majority raises no token (as pre-vote in Raft: Ongaro,
+    Consensus: Bridging Theory and Practice, 2014, §9.6)."""
+
+    sent: int
+
+
+class Willing(msgspec.Struct, frozen=True, gc=False):
+    """It would."""
+
+    sent: int
+
+
 class Ask(msgspec.Struct, frozen=True, gc=False):
     """For a lease, or to prolong it. `sent` (ns) is the asker's clock: only the asker reads it."""
 
@@ -34,7 +47,7 @@ class Release(msgspec.Struct, frozen=True, gc=False):
     token: int
 
 
-LeaseMessage = Ask | Grant | Refusal | Release
+LeaseMessage = Probe | Willing | Ask | Grant | Refusal | Release
 
 
 class Promise(msgspec.Struct, frozen=True):
@@ -52,7 +65,7 @@ class QuorumLease:
     for one TTL it grants nothing to anybody else.
     """
 
-    __slots__ = ("_acked", "_name", "_peers", "_promised", "_quorum", "basis", "hard", "token", "ttl", "worth")
+    __slots__ = ("_acked", "_name", "_peers", "_probed", "_promised", "_quorum", "_willing", "basis", "hard", "token", "ttl", "worth")
 
     def __init__(self, name: str, peers: tuple[str, ...], ttl: int, hard: Promise | None) -> None:
         self._name, self._peers, self._quorum, self.ttl = name, peers, majority(len(peers)), ttl
@@ -61,6 +74,7 @@ class QuorumLease:
         self._promised = LONG_AGO
         self.token, self.basis = 0, LONG_AGO
         self._acked: dict[str, int] = {}
+        self._probed, self._willing = LONG_AGO, set[str]()
 
     @property
     def limit(self) -> int:
@@ -69,6 +83,24 @@ class QuorumLease:
 
     def start(self, now: int) -> None:
         self._promised = now + self.ttl
+
+    def probe(self, now: int, own: bool) -> Effects:
+        """Ask all whether they would grant it; `own`: whether this node itself would."""
+        self._probed, self._willing = now, {self._name} if own else set()
+        return (Broadcast(Probe(now)),)
+
+    def would(self, now: int, sender: str) -> bool:
+        """Whether nothing that was promised to somebody else is in the way."""
+        return sender == self.hard.holder or now >= self._promised
+
+    def on_willing(self, sender: str, willing: Willing) -> None:
+        if willing.sent == self._probed:
+            self._willing.add(sender)
+
+    @property
+    def promising(self) -> bool:
+        """Whether a majority would grant it, by their answers to the last probe."""
+        return len(self._willing) >= self._quorum
 
     def ask(self, now: int) -> Effects:
         """Begin to ask, with a token higher than any that this node knows of."""
@@ -105,6 +137,7 @@ class QuorumLease:
         release = Release(self.token)
         self.on_release(now, self._name, release)
         self.token, self.basis = 0, LONG_AGO
+        self._willing.clear()
         return (Broadcast(release),)
 
     def _ask(self, now: int, highest: int) -> Effects:
